@@ -1,0 +1,58 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Create is a new message for a space.
+type Create struct {
+	Body      json.RawMessage // a [Message] as JSON, its thread included
+	RequestID string          // makes the write idempotent where Chat honours it
+	Threaded  bool            // whether the body names a thread
+}
+
+// Edit is a change of a message in place.
+type Edit struct {
+	Name string          // "spaces/S/messages/M"
+	Body json.RawMessage // a [Message] as JSON: its text and cards replace the old
+}
+
+// Receipt is what Chat says of a message that it took.
+type Receipt struct {
+	Message string // "spaces/S/messages/M"
+	Thread  string // "spaces/S/threads/T"
+}
+
+// Outcome says what is known of a failed attempt.
+type Outcome int
+
+// The outcomes of a failed attempt.
+const (
+	// Unknown: it may have happened (a timeout, a reset, a 5xx). The same
+	// bytes and request id may be sent again.
+	Unknown Outcome = iota
+	// NotDone: it surely did not happen, and may pass later (429, connection
+	// refused, an unreadable URL file).
+	NotDone
+	// Denied: Chat refuses the caller, whatever the message (401, 403, 404, a
+	// bad API key). It passes when somebody mends the destination.
+	Denied
+	// BadThread: Chat refuses the thread of the message.
+	BadThread
+	// Refused: Chat refuses the message for good.
+	Refused
+)
+
+// Error is a failed attempt. Its text holds no secret: neither the URL's query
+// nor what could repeat it.
+type Error struct {
+	Outcome    Outcome
+	Code       string        // for metrics: the HTTP status, or "timeout", "connection", "response", "config"
+	Reason     string        // one line for people: what Chat or the network said
+	RetryAfter time.Duration // what Chat asked for; 0 when it did not
+}
+
+// Error returns the reason, behind the HTTP status where there is one.
+func (e *Error) Error() string { return fmt.Sprintf("%s: %s", e.Code, e.Reason) }

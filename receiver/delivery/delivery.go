@@ -1,0 +1,188 @@
+// Package delivery brings tellings to Google Chat: one loop for each space
+// plans the next message, freezes it in the store, attempts it, and keeps the
+// order, the pace and the retries.
+package delivery
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/chat"
+	"alertchat/receiver/incident"
+)
+
+// Status is where a delivery stands.
+type Status string
+
+// The statuses of a delivery. Only Planned ones are still to be attempted.
+const (
+	// Planned deliveries are frozen: stored before their first attempt.
+	Planned Status = "planned"
+	// Done deliveries are in Google Chat.
+	Done Status = "done"
+	// Dead deliveries are given up and kept for people to look at.
+	Dead Status = "dead"
+)
+
+// ErrLeaseLost says that a write came with a lease that is no longer held: the
+// loops must stop, and begin anew with the next lease.
+var ErrLeaseLost = errors.New("the lease is lost")
+
+// Reason says why a delivery is dead.
+type Reason string
+
+// The reasons for which a delivery dies.
+const (
+	Rejected     Reason = "rejected"      // Chat refused it for good, the built-in text message too
+	Expired      Reason = "expired"       // it could not be delivered within max_age
+	SpaceRemoved Reason = "space_removed" // its space is gone from the config
+)
+
+// Action is what a step does in Google Chat.
+type Action string
+
+// The actions of a step.
+const (
+	Create Action = "create" // a new message in the timeline, which may start a thread
+	Reply  Action = "reply"  // a message in the incident's thread
+	Edit   Action = "edit"   // a change of a message in place
+)
+
+// Delivery is a planned message, or several in one thread where the alerts do
+// not fit one, until it is done or dead. After that it is history.
+type Delivery struct {
+	ID     int64  // given by the store, never reused; 0 before that
+	Space  string // the configured space's name
+	Place  string // the Google space that it was planned for, "spaces/AAAA"
+	Status Status
+	Reason Reason // why it is dead; else empty
+	Title  string // one plain line for people: what it tells
+	Plain  bool   // whether it is the built-in text message after Chat refused the other
+	Steps  []Step
+	Known  []Known // what is known of the groups once it is done
+	Covers []int64 // the notifications that it tells
+
+	ReceivedAt time.Time // when the oldest notification that it covers arrived
+	LatestAt   time.Time // when the newest did: its age counts from here
+	CreatedAt  time.Time
+	EndedAt    time.Time // when it was done or died; else zero
+	Attempts   int       // HTTP requests made for it, as of the last time it was stored
+	Error      string    // the last failure, without any secret; empty after success
+}
+
+// Step is one write to Google Chat. Its body and request id never change once
+// it is frozen: an attempt whose outcome is unknown is made again with both.
+type Step struct {
+	Action    Action          `json:"action"`
+	Body      json.RawMessage `json:"body"`
+	RequestID string          `json:"requestId,omitempty"`
+	Target    string          `json:"target,omitempty"` // the message that an edit changes
+	// Message and Thread are the names that Chat gave, once the step is done.
+	Message string `json:"message,omitempty"`
+	Thread  string `json:"thread,omitempty"`
+	Done    bool   `json:"done,omitempty"`
+}
+
+// Known is what is known of a group in the delivery's space.
+type Known struct {
+	Group alert.Group    `json:"group"`
+	State incident.State `json:"state"`
+	// ToldBefore is State.Told without this delivery: what holds if it dies.
+	ToldBefore bool `json:"toldBefore,omitempty"`
+}
+
+// Waiting is a notification that no delivery covers, without its body.
+type Waiting struct {
+	ID         int64
+	Group      alert.Group
+	ReceivedAt time.Time
+}
+
+// Lease is the right to write for the loops. Each write of a loop carries it.
+type Lease struct {
+	// Epoch rises whenever the lease changes hands. The store refuses a write
+	// with an old one with [ErrLeaseLost].
+	Epoch int64
+	// Until is when the lease ends unless it is renewed; the zero time means
+	// that it is held as long as the store is open.
+	Until time.Time
+}
+
+// Inbox is what waits for a space. All times have millisecond precision.
+type Inbox interface {
+	// Waiting returns up to limit notifications of the space that no delivery
+	// covers, oldest (smallest ID) first.
+	Waiting(ctx context.Context, space string, limit int) ([]Waiting, error)
+	// Read returns the notifications with the given IDs in ascending order of
+	// ID. One that is gone is left out.
+	Read(ctx context.Context, ids []int64) ([]alert.Notification, error)
+	// Discard removes notifications that are not to be told and stores what is
+	// known afterwards, in one transaction.
+	Discard(ctx context.Context, l Lease, space string, ids []int64, known []Known) error
+}
+
+// Outbox keeps deliveries. A delivery that stands in it as Planned covers its
+// notifications: they no longer wait.
+type Outbox interface {
+	// Planned returns the space's planned deliveries, oldest first.
+	Planned(ctx context.Context, space string) ([]*Delivery, error)
+	// Save stores a delivery. A new one (ID 0) gets its ID and from then on
+	// covers its notifications. One that is Done or Dead is settled in the same
+	// transaction: what is known of its groups is stored and the notifications
+	// that it covers are removed.
+	Save(ctx context.Context, l Lease, d *Delivery) error
+	// Thaw forgets a planned delivery of which nothing can have happened. The
+	// notifications that it covers wait again.
+	Thaw(ctx context.Context, l Lease, d *Delivery) error
+}
+
+// Ledger is the rest of what the loops need of the store.
+type Ledger interface {
+	// Known returns what is known of a group in a space: the zero state where
+	// that is nothing.
+	Known(ctx context.Context, space string, g alert.Group) (incident.State, error)
+	// Acquire returns the lease, waiting for it as long as another process or
+	// a store that cannot be opened stands in the way.
+	Acquire(ctx context.Context) (Lease, error)
+}
+
+// Estate is what spaces leave behind that are gone from the config.
+type Estate interface {
+	// Spaces returns the names of the spaces for which notifications wait or
+	// deliveries are planned, sorted.
+	Spaces(ctx context.Context) ([]string, error)
+	// Adopt gives what waits for the space from to the space to, marked with
+	// the name it was meant for, and lets from's planned deliveries die with
+	// [SpaceRemoved]. What those covered is settled with them.
+	Adopt(ctx context.Context, l Lease, from, to string) error
+}
+
+// Chat is where a space's messages go. The errors are those of package chat.
+type Chat interface {
+	// Place returns the Google space that it writes to now, "spaces/AAAA".
+	Place() (string, error)
+	// Create posts a new message.
+	Create(ctx context.Context, c chat.Create) (chat.Receipt, error)
+	// Edit changes a message in place.
+	Edit(ctx context.Context, e chat.Edit) (chat.Receipt, error)
+}
+
+// Rendered is what a renderer makes of tellings.
+type Rendered struct {
+	Messages  []*chat.Message // at least one; several where the alerts do not fit one
+	ThreadKey string          // the key that a thread template gave; empty otherwise
+	Title     string          // one plain line for people
+}
+
+// Renderer turns tellings into messages. It never fails: what cannot be
+// rendered comes out as the built-in text message.
+type Renderer interface {
+	// Render renders tellings of one incident, or a digest of several.
+	Render(tellings []incident.Telling, now time.Time) Rendered
+	// Plain renders the built-in text message, which needs no template. why
+	// is a short public sentence that it states.
+	Plain(tellings []incident.Telling, now time.Time, why string) Rendered
+}
