@@ -6,7 +6,6 @@
 package alert
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -187,14 +186,6 @@ func Earliest(alerts []template.Alert) time.Time {
 		}
 	}
 	return first
-}
-
-// SortStable orders alerts by fingerprint and start, so that what is computed
-// from them does not depend on the order in which they arrived.
-func SortStable(alerts []template.Alert) {
-	slices.SortStableFunc(alerts, func(a, b template.Alert) int {
-		return cmp.Or(strings.Compare(a.Fingerprint, b.Fingerprint), a.StartsAt.Compare(b.StartsAt))
-	})
 }
 
 func fingerprint(labels template.KV) string {

@@ -1,0 +1,124 @@
+// Package sample makes webhook payloads like those of a real Alertmanager, to
+// show and to try out a config with.
+package sample
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+
+	"alertchat/receiver/alert"
+)
+
+// Sample is a payload to try out, with a name for people.
+type Sample struct {
+	Name    string // one lower-case word
+	About   string // what it shows, as a short phrase
+	Payload *alert.Payload
+}
+
+// Body returns the payload as Alertmanager would post it.
+func (s Sample) Body() ([]byte, error) {
+	body, err := json.Marshal(s.Payload)
+	if err != nil {
+		return nil, fmt.Errorf("encode the sample %s: %w", s.Name, err)
+	}
+	return body, nil
+}
+
+// All returns the samples in an order in which they can be posted one after
+// the other. Their alerts started shortly before now.
+func All(now time.Time) []Sample {
+	now = now.UTC().Truncate(time.Second)
+	started := now.Add(-7 * time.Minute)
+	disk := func(ends time.Time) template.Alert {
+		return one(template.KV{
+			"alertname": "DiskWillFill", "severity": "critical", "cluster": "prod-eu-1", "namespace": "storage",
+			"instance": "db-0.example.org:9100", "mountpoint": "/var/lib/postgresql",
+		}, template.KV{
+			"summary":       "The disk of db-0 is full in 2 hours",
+			"description":   "/var/lib/postgresql on db-0.example.org has 4.1 % left and loses 2.2 GB an hour.",
+			"runbook_url":   "https://runbooks.example.org/DiskWillFill",
+			"dashboard_url": "https://grafana.example.org/d/disks?var-instance=db-0",
+		}, started, ends)
+	}
+	errorRate := func(service string, ends time.Time) template.Alert {
+		return one(template.KV{
+			"alertname": "HighErrorRate", "severity": "warning", "cluster": "prod-eu-1", "namespace": "shop", "service": service,
+		}, template.KV{
+			"summary":     "Requests to " + service + " fail",
+			"description": "7.4 % of the requests to " + service + " failed in the last 10 minutes; 1 % is the limit.",
+			"runbook_url": "https://runbooks.example.org/HighErrorRate",
+		}, started, ends)
+	}
+	return []Sample{
+		{"firing", "one critical alert", payload("first notification", disk(time.Time{}))},
+		{"group", "three alerts of one group", payload("first notification",
+			errorRate("cart", time.Time{}), errorRate("checkout", time.Time{}), errorRate("search", time.Time{}))},
+		{"mixed", "the same group, one of them resolved", payload("some alerts resolved",
+			errorRate("cart", now), errorRate("checkout", time.Time{}), errorRate("search", time.Time{}))},
+		{"many", "fifty alerts of one group", many(50, started)},
+		{"bare", "an alert without annotations", payload("first notification",
+			one(template.KV{"alertname": "Watchdog"}, template.KV{}, started, time.Time{}))},
+		{"hostile", "labels that try to break the card", hostile(started)},
+		{"resolved", "the end of the first alert", payload("all alerts resolved", disk(now))},
+	}
+}
+
+// Flood returns a group of n alerts, for trying out limits.
+func Flood(n int, now time.Time) Sample {
+	return Sample{"flood", strconv.Itoa(n) + " alerts of one group", many(n, now.UTC().Add(-7*time.Minute))}
+}
+
+func many(n int, started time.Time) *alert.Payload {
+	alerts := make([]template.Alert, n)
+	for i := range alerts {
+		pod := fmt.Sprintf("worker-%04d", i)
+		alerts[i] = one(template.KV{
+			"alertname": "PodNotReady", "severity": []string{"warning", "critical", "info"}[i%3],
+			"cluster": "prod-eu-1", "namespace": "jobs", "pod": pod,
+		}, template.KV{
+			"summary":     "Pod " + pod + " is not ready",
+			"description": "Pod jobs/" + pod + " has not been ready for more than 15 minutes.",
+			"runbook_url": "https://runbooks.example.org/PodNotReady",
+		}, started.Add(time.Duration(i)*time.Second/10), time.Time{})
+	}
+	return payload("first notification", alerts...)
+}
+
+func hostile(started time.Time) *alert.Payload {
+	return payload("first notification", one(template.KV{
+		"alertname": `"Quoted" & <b>bold</b>`, "severity": "warning",
+		"path": `C:\temp\"x"`, "mention": "<users/all>", "link": "<https://evil.example|click>",
+		"template": `{{ .ExternalURL }}`, "rtl": "\u202eabc", "zero": "a\u200bb",
+	}, template.KV{
+		"summary":     "A line\nbreak, a tab\t, a NUL \x00 and *stars* _here_",
+		"description": "<script>alert(1)</script> [x](https://evil.example) ```code```",
+		"runbook_url": "javascript:alert(1)",
+	}, started, time.Time{}))
+}
+
+func one(labels, annotations template.KV, starts, ends time.Time) template.Alert {
+	a := template.Alert{
+		Status: alert.Firing, Labels: labels, Annotations: annotations, StartsAt: starts, EndsAt: ends,
+		GeneratorURL: "https://prometheus.example.org/graph?g0.expr=ALERTS&g0.tab=1",
+	}
+	if !ends.IsZero() {
+		a.Status = alert.Resolved
+	}
+	return a
+}
+
+// payload groups alerts by their name, as Alertmanager would.
+func payload(reason string, alerts ...template.Alert) *alert.Payload {
+	name := alerts[0].Labels["alertname"]
+	p := &alert.Payload{Version: "4", GroupKey: "{}:{alertname=" + strconv.Quote(name) + "}"}
+	p.Receiver, p.ExternalURL, p.NotificationReason = "sample", "https://alertmanager.example.org", reason
+	p.GroupLabels, p.RouteLabels = template.KV{"alertname": name}, template.KV{}
+	p.Alerts = alerts
+	p.Summarize()
+	return p
+}
