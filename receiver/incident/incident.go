@@ -41,12 +41,14 @@ type State struct {
 	Told      bool      `json:"told,omitempty"` // whether the space was told anything of this incident
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	Repeat    int       `json:"repeat,omitempty"` // how many repeats there were
-	HeardAt   time.Time `json:"heardAt,omitzero"`
-	// Alerts are the alerts known, by fingerprint.
+	// HeardAt is when the last notification arrived that was no copy, and
+	// RepeatedAt when the last repeat did.
+	HeardAt    time.Time `json:"heardAt,omitzero"`
+	RepeatedAt time.Time `json:"repeatedAt,omitzero"`
+	// Alerts are the alerts known, by fingerprint: those that fire, and those
+	// that were resolved lately, so that a late copy is known as one.
 	Alerts map[string]Alert `json:"alerts,omitempty"`
-	// Seen are the notifications that count when a copy arrives.
-	Seen   []Seen `json:"seen,omitempty"`
-	Thread Thread `json:"thread,omitzero"`
+	Thread Thread           `json:"thread,omitzero"`
 }
 
 // Alert is what is known of one alert.
@@ -55,12 +57,6 @@ type Alert struct {
 	Resolved bool      `json:"resolved,omitempty"`
 	// LearnedAt is when the notification arrived that said so.
 	LearnedAt time.Time `json:"learnedAt"`
-}
-
-// Seen remembers a notification by what it said.
-type Seen struct {
-	Key string    `json:"key"`
-	At  time.Time `json:"at"`
 }
 
 // Thread is where an incident is told in Google Chat.
