@@ -71,6 +71,11 @@ type Delivery struct {
 	EndedAt    time.Time // when it was done or died; else zero
 	Attempts   int       // HTTP requests made for it, as of the last time it was stored
 	Error      string    // the last failure, without any secret; empty after success
+
+	refusals int  // how often Chat itself answered that it cannot take it, in a row
+	blamed   bool // whether another group's message passed meanwhile
+	tried    bool // whether an attempt's outcome is unknown: then its bytes must stay
+	folded   map[incident.Folded]int
 }
 
 // Step is one write to Google Chat. Its body and request id never change once
@@ -79,7 +84,8 @@ type Step struct {
 	Action    Action          `json:"action"`
 	Body      json.RawMessage `json:"body"`
 	RequestID string          `json:"requestId,omitempty"`
-	Target    string          `json:"target,omitempty"` // the message that an edit changes
+	Threaded  bool            `json:"threaded,omitempty"` // whether the body names a thread
+	Target    string          `json:"target,omitempty"`   // the message that an edit changes
 	// Message and Thread are the names that Chat gave, once the step is done.
 	Message string `json:"message,omitempty"`
 	Thread  string `json:"thread,omitempty"`
@@ -90,8 +96,10 @@ type Step struct {
 type Known struct {
 	Group alert.Group    `json:"group"`
 	State incident.State `json:"state"`
-	// ToldBefore is State.Told without this delivery: what holds if it dies.
-	ToldBefore bool `json:"toldBefore,omitempty"`
+	// ToldBefore and ThreadBefore are what holds in place of the state's if
+	// the delivery dies.
+	ToldBefore   bool            `json:"toldBefore,omitempty"`
+	ThreadBefore incident.Thread `json:"threadBefore,omitzero"`
 }
 
 // Waiting is a notification that no delivery covers, without its body.
@@ -156,8 +164,32 @@ type Estate interface {
 	Spaces(ctx context.Context) ([]string, error)
 	// Adopt gives what waits for the space from to the space to, marked with
 	// the name it was meant for, and lets from's planned deliveries die with
-	// [SpaceRemoved]. What those covered is settled with them.
-	Adopt(ctx context.Context, l Lease, from, to string) error
+	// [SpaceRemoved]. What those covered is settled with them. It returns how
+	// many notifications moved and how many deliveries died.
+	Adopt(ctx context.Context, l Lease, from, to string) (moved, died int, err error)
+}
+
+// Threads says how a space's messages are threaded.
+type Threads string
+
+// The ways of threading.
+const (
+	ByIncident Threads = "incident" // an incident is a thread
+	ByKey      Threads = "key"      // the renderer's thread key names the thread
+	Unthreaded Threads = "none"     // each message stands alone
+)
+
+// Space is a destination as the config has it. It is never changed: a reload
+// makes new ones.
+type Space struct {
+	Name     string
+	Chat     Chat
+	Renderer Renderer
+	Told     incident.Options
+	Threads  Threads
+	Rate     float64       // messages a second
+	Timeout  time.Duration // of one attempt
+	MaxAge   time.Duration // how long a delivery is tried
 }
 
 // Chat is where a space's messages go. The errors are those of package chat.

@@ -1,0 +1,298 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"alertchat/receiver/chat"
+)
+
+// fewThrottles is how many answers 429 in a row do not yet count as a failing
+// space: Google throttles at times that it does not announce.
+const fewThrottles = 5
+
+// deliver attempts what is left of a delivery, once.
+func (l *loop) deliver(ctx context.Context, s *Space, place string, d *Delivery) error {
+	if time.Since(d.LatestAt) > s.MaxAge {
+		return l.die(ctx, s, d, Expired)
+	}
+	if d.blamed && !d.Plain {
+		return l.refused(ctx, s, d)
+	}
+	for i := range d.Steps {
+		step := &d.Steps[i]
+		if step.Done {
+			continue
+		}
+		if !l.take(ctx, s, place) {
+			return nil
+		}
+		receipt, err := l.attempt(ctx, s, d, step)
+		if ctx.Err() != nil {
+			return ctx.Err() // abandoned: the next process attempts it again
+		}
+		if err != nil {
+			return l.fail(ctx, s, d, step, err)
+		}
+		step.Message, step.Thread, step.Done = receipt.Message, receipt.Thread, true
+		if i < len(d.Steps)-1 {
+			if err := l.m.store.Save(ctx, l.lease, d); err != nil {
+				return err
+			}
+		}
+	}
+	return l.succeed(ctx, s, d)
+}
+
+// attempt makes one request to Chat.
+func (l *loop) attempt(ctx context.Context, s *Space, d *Delivery, step *Step) (chat.Receipt, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %s", s.Timeout))
+	defer cancel()
+	d.Attempts++
+	var receipt chat.Receipt
+	var err error
+	switch step.Action {
+	case Create, Reply:
+		receipt, err = s.Chat.Create(ctx, chat.Create{Body: step.Body, RequestID: step.RequestID, Threaded: step.Threaded})
+	case Edit:
+		receipt, err = s.Chat.Edit(ctx, chat.Edit{Name: step.Target, Body: step.Body})
+	}
+	code := "200"
+	if failure, ok := errors.AsType[*chat.Error](err); ok {
+		code = failure.Code
+	}
+	l.m.metrics.attempts.WithLabelValues(s.Name, code).Inc()
+	return receipt, err
+}
+
+// succeed settles a delivery that is in Chat.
+func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
+	now := time.Now()
+	d.Status, d.EndedAt, d.Error = Done, now, ""
+	if len(d.Known) == 1 {
+		t := &d.Known[0].State.Thread
+		if first := d.Steps[0]; first.Message != "" {
+			t.Message = first.Message
+			if t.Key != "" && first.Thread != "" {
+				t.Name = first.Thread
+			}
+		}
+	}
+	l.backoff.reset()
+	for _, other := range l.planned {
+		if other != d && other.refusals >= stepAside {
+			other.blamed = true // another group passed: the fault is the message's
+			other.refusals = 0
+		}
+	}
+	l.m.metrics.messages.WithLabelValues(s.Name).Add(float64(len(d.Steps)))
+	l.m.metrics.seconds.WithLabelValues(s.Name).Observe(now.Sub(d.ReceivedAt).Seconds())
+	l.well(s.Name, now)
+	return l.settle(ctx, d)
+}
+
+// fail decides what becomes of a delivery after a failed attempt.
+func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err error) error {
+	failure, ok := errors.AsType[*chat.Error](err)
+	if !ok {
+		failure = &chat.Error{Outcome: chat.Unknown, Code: "connection", Reason: err.Error()}
+	}
+	d.Error = failure.Error()
+	switch failure.Outcome {
+	case chat.BadThread:
+		if step.Threaded {
+			return l.unthread(ctx, d)
+		}
+		l.note(s.Name, failure)
+		return l.refused(ctx, s, d)
+	case chat.Refused:
+		l.note(s.Name, failure)
+		return l.refused(ctx, s, d)
+	case chat.Unknown:
+		if d.blamed && answered(failure) {
+			l.note(s.Name, failure)
+			return l.refused(ctx, s, d)
+		}
+		if answered(failure) {
+			d.refusals++
+		}
+	case chat.NotDone, chat.Denied:
+	}
+	l.unwell(s, d.Title, failure)
+	if err := l.release(ctx, d, failure.Outcome); err != nil {
+		return err
+	}
+	wait := l.backoff.next(failure.RetryAfter)
+	if failure.Outcome == chat.Denied {
+		wait = maxBackoff
+	}
+	if failure.Code == "429" {
+		l.m.metrics.throttle(s.Name, wait)
+	}
+	l.pause(ctx, wait)
+	l.unblame(d)
+	return nil
+}
+
+// answered reports whether Chat itself answered, rather than the network.
+func answered(e *chat.Error) bool { return e.Code != "" && e.Code[0] >= '0' && e.Code[0] <= '9' }
+
+// unblame lets a delivery that had stepped aside go first again when the other
+// group's is refused too: then the fault is the space's.
+func (l *loop) unblame(d *Delivery) {
+	for _, other := range l.planned {
+		if other != d {
+			other.refusals = 0
+		}
+	}
+}
+
+// release forgets a delivery of which nothing can have happened, so that it is
+// planned anew, with the news that came meanwhile.
+func (l *loop) release(ctx context.Context, d *Delivery, o chat.Outcome) error {
+	if o == chat.Unknown {
+		d.tried = true
+	}
+	if d.tried || d.Plain {
+		return nil
+	}
+	for i := range d.Steps {
+		if d.Steps[i].Done {
+			return nil
+		}
+	}
+	if err := l.m.store.Thaw(ctx, l.lease, d); err != nil {
+		return err
+	}
+	l.remove(d)
+	return nil
+}
+
+// unthread takes the thread out of what is left of a delivery.
+func (l *loop) unthread(ctx context.Context, d *Delivery) error {
+	for i := range d.Steps {
+		step := &d.Steps[i]
+		if step.Done {
+			continue
+		}
+		var m map[string]json.RawMessage
+		if err := json.Unmarshal(step.Body, &m); err != nil {
+			return fmt.Errorf("read a frozen message: %w", err)
+		}
+		delete(m, "thread")
+		body, err := json.Marshal(m)
+		if err != nil {
+			return fmt.Errorf("encode a frozen message: %w", err)
+		}
+		step.Action, step.Body, step.RequestID, step.Threaded = Create, body, rand.Text(), false
+	}
+	for i := range d.Known {
+		t := &d.Known[i].State.Thread
+		t.Name, t.Key = "", ""
+	}
+	return l.m.store.Save(ctx, l.lease, d)
+}
+
+// refused replaces what is left of a delivery that Chat will never take by the
+// built-in text message; if that is refused too, the delivery is dead.
+func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
+	if d.Plain {
+		return l.die(ctx, s, d, Rejected)
+	}
+	l.m.log.Error("Google Chat refused a message; the built-in text goes out in its place",
+		"space", s.Name, "title", d.Title, "err", d.Error)
+	r, err := l.tell(ctx, s, d, "Google Chat refused the message made by the templates.")
+	if err != nil {
+		return err
+	}
+	done := make([]Step, 0, len(d.Steps)+1)
+	for _, step := range d.Steps {
+		if step.Done {
+			done = append(done, step)
+		}
+	}
+	action := Create
+	if t := d.Known[0].State.Thread; len(d.Known) == 1 && (t.Name != "" || t.Key != "") {
+		action = Reply
+	}
+	more, err := steps(r.Messages, action, d.Known[0].State.Thread)
+	if err != nil {
+		return err
+	}
+	d.Steps, d.Plain = append(done, more...), true
+	return l.m.store.Save(ctx, l.lease, d)
+}
+
+// die settles a delivery that is given up.
+func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error {
+	d.Status, d.Reason, d.EndedAt = Dead, why, time.Now()
+	for i := range d.Known {
+		k := &d.Known[i]
+		k.State.Told, k.State.Thread = k.ToldBefore, k.ThreadBefore
+	}
+	l.m.log.Error("A delivery is given up and kept as dead", "space", s.Name, "title", d.Title, "reason", why, "attempts", d.Attempts, "err", d.Error)
+	l.m.metrics.dead.WithLabelValues(s.Name, string(why)).Inc()
+	return l.settle(ctx, d)
+}
+
+// settle stores a delivery that has ended. It does not give up: the store's
+// failure passes, and until then nothing else may be told.
+func (l *loop) settle(ctx context.Context, d *Delivery) error {
+	for {
+		err := l.m.store.Save(ctx, l.lease, d)
+		if err == nil {
+			l.remove(d)
+			l.m.metrics.folds(d.Space, d.folded)
+			return nil
+		}
+		if errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
+			return err
+		}
+		if !sleep(ctx, l.stop, storeRetry) {
+			return err
+		}
+	}
+}
+
+// well notes a success, and logs once where the space had been failing.
+func (l *loop) well(name string, now time.Time) {
+	l.m.metrics.failing.WithLabelValues(name).Set(0)
+	l.m.metrics.lastSuccess.WithLabelValues(name).Set(float64(now.UnixMilli()) / 1000)
+	r := l.m.reportOf(name)
+	if r == nil {
+		return
+	}
+	if since := r.succeed(now); !since.IsZero() {
+		l.m.log.Info("Messages reach the space again", "space", name, "failed_for", now.Sub(since).Round(time.Second))
+	}
+}
+
+// unwell notes a failure, and logs once where the space begins to fail.
+func (l *loop) unwell(s *Space, title string, failure *chat.Error) {
+	failing := failure.Code != "429" || l.backoff.failures >= fewThrottles
+	r := l.m.reportOf(s.Name)
+	if r == nil {
+		return
+	}
+	if failing {
+		l.m.metrics.failing.WithLabelValues(s.Name).Set(1)
+	}
+	if r.fail(time.Now(), failure.Error(), failing) {
+		level := l.m.log.Warn
+		if failure.Outcome == chat.Denied {
+			level = l.m.log.Error // somebody must mend the destination
+		}
+		level("Messages do not reach the space; they are stored and tried again", "space", s.Name, "title", title, "err", failure)
+	}
+}
+
+// note keeps an error for the status page where the space itself is well.
+func (l *loop) note(name string, failure *chat.Error) {
+	if r := l.m.reportOf(name); r != nil {
+		r.fail(time.Now(), failure.Error(), false)
+	}
+}

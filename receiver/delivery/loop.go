@@ -1,0 +1,226 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/chat"
+)
+
+// stepAside is after how many refusals of its own a delivery lets the next
+// group go first, to find out whether the fault is the message's.
+const stepAside = 5
+
+// loop delivers to one space. Only its own goroutine uses what has no comment.
+type loop struct {
+	m     *Manager
+	name  string
+	bell  chan struct{}   // one slot: something waits
+	retry chan struct{}   // one slot: the config changed, do not wait for a backoff
+	stop  chan struct{}   // closed by quit, which the manager calls once
+	after <-chan struct{} // closed when the loop before it of the same space has ended; may be nil
+	ended chan struct{}   // closed by run when it returns
+
+	lease   Lease
+	planned []*Delivery // frozen and not settled, oldest first
+	backoff backoff
+}
+
+func (l *loop) ring() {
+	select {
+	case l.bell <- struct{}{}:
+	default:
+	}
+}
+
+// wake ends a wait for a backoff.
+func (l *loop) wake() {
+	select {
+	case l.retry <- struct{}{}:
+	default:
+	}
+	l.ring()
+}
+
+func (l *loop) quit() { close(l.stop) }
+
+// run takes turns until the loop is stopped, the lease is lost, or ctx ends.
+func (l *loop) run(ctx context.Context, lease Lease) error {
+	defer close(l.ended)
+	if l.after != nil {
+		<-l.after
+	}
+	l.lease = lease
+	for {
+		planned, err := l.m.store.Planned(ctx, l.name)
+		if err == nil {
+			l.planned = planned
+			for _, d := range planned {
+				d.tried = true // the process before this one may have sent it
+			}
+			break
+		}
+		if err := l.trouble(ctx, err); err != nil {
+			return err
+		}
+	}
+	for {
+		select {
+		case <-l.stop:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		default:
+		}
+		s := l.m.space(l.name)
+		if s == nil {
+			return nil
+		}
+		if err := l.turn(ctx, s); err != nil {
+			if err := l.trouble(ctx, err); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// trouble waits after an error of the store, which passes. It returns an error
+// when the loop must end.
+func (l *loop) trouble(ctx context.Context, err error) error {
+	if errors.Is(err, ErrLeaseLost) {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	l.m.log.Debug("The store fails; the loop waits", "space", l.name, "err", err)
+	sleep(ctx, l.stop, storeRetry)
+	return nil
+}
+
+// turn delivers one message, or waits for something to do.
+func (l *loop) turn(ctx context.Context, s *Space) error {
+	if len(l.planned) == 0 {
+		waiting, err := l.m.store.Waiting(ctx, l.name, 1)
+		if err != nil {
+			return err
+		}
+		if len(waiting) == 0 {
+			select {
+			case <-l.bell:
+			case <-l.stop:
+			case <-ctx.Done():
+			}
+			return nil
+		}
+	}
+	place, err := s.Chat.Place()
+	if err != nil {
+		l.unwell(s, "", &chat.Error{Outcome: chat.NotDone, Code: "config", Reason: err.Error()})
+		l.pause(ctx, l.backoff.next(0))
+		return nil
+	}
+	if !l.waitForPace(ctx, s, place) {
+		return nil
+	}
+	d, err := l.choose(ctx, s, place)
+	if d == nil || err != nil {
+		return err
+	}
+	return l.deliver(ctx, s, place, d)
+}
+
+// waitForPace waits until the place may be written to. It reports false when
+// the loop is stopped meanwhile.
+func (l *loop) waitForPace(ctx context.Context, s *Space, place string) bool {
+	limiter := l.m.paces.of(place, s.Name, s.Rate)
+	for {
+		wait := untilFree(limiter)
+		if wait == 0 {
+			return true
+		}
+		l.m.metrics.throttle(l.name, wait)
+		if !sleep(ctx, l.stop, wait) {
+			return false
+		}
+	}
+}
+
+// take takes the place's right to one write. Where a loop of the same place
+// was quicker, it waits again.
+func (l *loop) take(ctx context.Context, s *Space, place string) bool {
+	r := l.m.paces.of(place, s.Name, s.Rate).Reserve()
+	wait := r.Delay()
+	if wait == 0 {
+		return true
+	}
+	l.m.metrics.throttle(l.name, wait)
+	if !sleep(ctx, l.stop, wait) {
+		r.Cancel()
+		return false
+	}
+	return true
+}
+
+// choose returns the delivery to attempt: the oldest planned one, or a new one.
+// A delivery that keeps being refused steps aside for another group's.
+func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, error) {
+	skip := make(map[alert.Group]bool)
+	for _, d := range l.planned {
+		if d.refusals < stepAside {
+			return d, nil
+		}
+		for _, k := range d.Known {
+			skip[k.Group] = true
+		}
+	}
+	d, err := l.next(ctx, s, place, skip)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil && len(l.planned) > 0 {
+		return l.planned[0], nil
+	}
+	return d, nil
+}
+
+// next plans and freezes the next delivery of what waits.
+func (l *loop) next(ctx context.Context, s *Space, place string, skip map[alert.Group]bool) (*Delivery, error) {
+	waiting, err := l.m.store.Waiting(ctx, l.name, waitingLimit)
+	if err != nil {
+		return nil, err
+	}
+	d, err := l.plan(ctx, s, place, waiting, skip)
+	if d == nil || err != nil {
+		return nil, err
+	}
+	if err := l.m.store.Save(ctx, l.lease, d); err != nil {
+		return nil, err
+	}
+	l.planned = append(l.planned, d)
+	return d, nil
+}
+
+// remove takes a delivery that is settled or thawed out of the planned ones.
+func (l *loop) remove(d *Delivery) {
+	for i, p := range l.planned {
+		if p == d {
+			l.planned = append(l.planned[:i], l.planned[i+1:]...)
+			return
+		}
+	}
+}
+
+// pause waits after a failed attempt, unless the config changes meanwhile.
+func (l *loop) pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-l.retry:
+	case <-l.stop:
+	case <-ctx.Done():
+	}
+}

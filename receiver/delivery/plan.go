@@ -1,0 +1,201 @@
+package delivery
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/chat"
+	"alertchat/receiver/incident"
+)
+
+const (
+	// waitingLimit bounds how many ids and groups are looked at in a turn, and
+	// foldLimit how many payloads of one group: the rest comes in a later turn.
+	waitingLimit = 1000
+	foldLimit    = 64
+)
+
+// plan makes the next delivery of what waits: the oldest telling of a group
+// that is not in skip. Groups without anything to tell are settled on the way.
+// It returns nil when nothing is to be told.
+func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
+	for len(waiting) > 0 {
+		g := waiting[0].Group
+		ids, rest := split(waiting, g)
+		waiting = rest
+		if skip[g] {
+			continue
+		}
+		for len(ids) > 0 {
+			known, err := l.m.store.Known(ctx, s.Name, g)
+			if err != nil {
+				return nil, err
+			}
+			out, taken, err := l.fold(ctx, g, known, ids[:min(len(ids), foldLimit)], s.Told)
+			if err != nil {
+				return nil, err
+			}
+			ids = ids[len(taken):]
+			if out.Telling != nil {
+				return l.prepare(s, place, known, out, taken)
+			}
+			var changed []Known
+			if out.Changed {
+				changed = []Known{{Group: g, State: out.State}}
+			}
+			if err := l.m.store.Discard(ctx, l.lease, s.Name, taken, changed); err != nil {
+				return nil, err
+			}
+			l.m.metrics.folds(s.Name, out.Folded)
+		}
+	}
+	return nil, nil //nolint:nilnil // nothing to tell is no error
+}
+
+// split takes the ids of group g out of waiting.
+func split(waiting []Waiting, g alert.Group) (ids []int64, rest []Waiting) {
+	for _, w := range waiting {
+		if w.Group == g {
+			ids = append(ids, w.ID)
+		} else {
+			rest = append(rest, w)
+		}
+	}
+	return ids, rest
+}
+
+// fold reads a group's notifications among ids and folds them. taken are the
+// ids that the outcome stands for, which begin with the oldest.
+func (l *loop) fold(ctx context.Context, g alert.Group, known incident.State, ids []int64, o incident.Options) (out incident.Outcome, taken []int64, err error) {
+	stored, err := l.m.store.Read(ctx, ids)
+	if err != nil {
+		return incident.Outcome{}, nil, err
+	}
+	notes := make([]incident.Notification, 0, len(stored))
+	read := make([]int64, 0, len(stored))
+	for i := range stored {
+		if stored[i].Group != g {
+			continue
+		}
+		p, err := alert.Decode(stored[i].Body)
+		if err != nil {
+			// It was decoded before it was stored: only a damaged disk does this.
+			l.m.log.Error("A stored notification cannot be read and is left out", "space", l.name, "id", stored[i].ID, "group", stored[i].Group, "err", err)
+			continue
+		}
+		notes = append(notes, incident.Notification{Payload: p, Unknown: stored[i].Unknown, ReceivedAt: stored[i].ReceivedAt})
+		read = append(read, stored[i].ID)
+	}
+	out = incident.Fold(known, notes, o)
+	if out.Taken == len(notes) {
+		return out, ids, nil // with those that are gone or cannot be read
+	}
+	next := read[out.Taken]
+	for i, id := range ids {
+		if id == next {
+			return out, ids[:i], nil
+		}
+	}
+	return out, ids, nil
+}
+
+// prepare turns a telling into a delivery that is ready to be frozen.
+func (l *loop) prepare(s *Space, place string, known incident.State, out incident.Outcome, covers []int64) (*Delivery, error) {
+	now := time.Now()
+	rendered := s.Renderer.Render([]incident.Telling{*out.Telling}, now)
+	d := &Delivery{
+		Space: s.Name, Place: place, Status: Planned, Title: rendered.Title, Covers: covers,
+		ReceivedAt: out.Telling.ReceivedAt, LatestAt: out.Telling.LatestAt, CreatedAt: now,
+		folded: out.Folded,
+	}
+	state := out.State
+	to, action := thread(s.Threads, place, out, rendered.ThreadKey)
+	state.Thread = to
+	k := Known{Group: out.Telling.Group, State: state}
+	if known.ID == state.ID {
+		k.ToldBefore, k.ThreadBefore = known.Told, known.Thread
+	}
+	d.Known = []Known{k}
+	var err error
+	d.Steps, err = steps(rendered.Messages, action, to)
+	return d, err
+}
+
+// thread says where a telling goes: into a thread of its own, which it starts,
+// or into that of its incident.
+func thread(how Threads, place string, out incident.Outcome, key string) (incident.Thread, Action) {
+	t := out.Telling
+	switch how {
+	case Unthreaded:
+		return incident.Thread{Place: place}, Create
+	case ByKey:
+		if t.Kind == incident.First || t.Kind == incident.Repeat || key == "" {
+			return incident.Thread{Place: place, Key: key}, Create
+		}
+		return incident.Thread{Place: place, Key: key}, Reply
+	case ByIncident:
+	}
+	before := out.State.Thread
+	switch {
+	case t.Kind == incident.Repeat:
+		// A new thread, so that the repeat is seen in the timeline.
+		return incident.Thread{Place: place, Key: t.ID + "-r" + strconv.Itoa(t.Repeat)}, Create
+	case t.Kind != incident.First && before.Place == place && before.Key != "":
+		return before, Reply
+	case t.Kind == incident.First:
+		return incident.Thread{Place: place, Key: t.ID}, Create
+	default:
+		// Nothing is known of the thread, or it is in another place: the
+		// computed key mostly finds it, and starts it anew where it does not.
+		return incident.Thread{Place: place, Key: t.ID}, Reply
+	}
+}
+
+// steps makes the writes for the messages of a telling. What does not fit the
+// first message follows it in its thread.
+func steps(messages []*chat.Message, action Action, to incident.Thread) ([]Step, error) {
+	out := make([]Step, 0, len(messages))
+	for _, m := range messages {
+		threaded := *m
+		switch {
+		case to.Name != "":
+			threaded.Thread = &chat.Thread{Name: to.Name}
+		case to.Key != "":
+			threaded.Thread = &chat.Thread{ThreadKey: to.Key}
+		}
+		body, err := json.Marshal(&threaded)
+		if err != nil {
+			return nil, fmt.Errorf("encode a message: %w", err)
+		}
+		out = append(out, Step{Action: action, Body: body, RequestID: rand.Text(), Threaded: threaded.Thread != nil})
+		if action == Create && threaded.Thread != nil {
+			action = Reply
+		}
+	}
+	return out, nil
+}
+
+// tell renders the covered notifications of a delivery again, as the built-in
+// text message.
+func (l *loop) tell(ctx context.Context, s *Space, d *Delivery, why string) (Rendered, error) {
+	var tellings []incident.Telling
+	for _, k := range d.Known {
+		known, err := l.m.store.Known(ctx, s.Name, k.Group)
+		if err != nil {
+			return Rendered{}, err
+		}
+		out, _, err := l.fold(ctx, k.Group, known, d.Covers, incident.Options{SendResolved: true})
+		if err != nil {
+			return Rendered{}, err
+		}
+		if out.Telling != nil {
+			tellings = append(tellings, *out.Telling)
+		}
+	}
+	return s.Renderer.Plain(tellings, time.Now(), why), nil
+}

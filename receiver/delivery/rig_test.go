@@ -1,0 +1,333 @@
+package delivery_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/alertmanager/template"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/chat"
+	"alertchat/receiver/chat/chattest"
+	"alertchat/receiver/delivery"
+	"alertchat/receiver/incident"
+	"alertchat/receiver/store"
+)
+
+// rig is a manager with a real store and a stand-in for Google Chat, in a
+// bubble where time passes at once.
+type rig struct {
+	t        *testing.T
+	chat     *chattest.Server
+	folder   string
+	store    *store.Store
+	through  delivery.Store // the store, or a wrapper around it
+	manager  *delivery.Manager
+	registry *prometheus.Registry
+	log      *lines
+	spaces   map[string]*delivery.Space
+	root     string
+	stop     chan struct{}
+	abandon  context.CancelFunc
+	ended    chan struct{}
+}
+
+// bubble runs a test with a rig in a bubble.
+func bubble(t *testing.T, o chattest.Options, test func(*rig)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		r := &rig{t: t, chat: chattest.New(o), folder: t.TempDir(), spaces: map[string]*delivery.Space{}, log: &lines{}}
+		r.open()
+		defer r.halt()
+		test(r)
+		if remarks := r.chat.Remarks(); len(remarks) > 0 {
+			t.Errorf("Chat would show something wrongly: %q", remarks)
+		}
+	})
+}
+
+// open starts the store, and a manager without spaces.
+func (r *rig) open() {
+	logger := slog.New(slog.NewTextHandler(r.log, nil))
+	r.registry = prometheus.NewRegistry()
+	r.store = store.Open(store.Options{Path: r.folder, Logger: logger})
+	r.through = r.store
+	r.manager = delivery.New(delivery.Options{Store: (*swapped)(r), Logger: logger, Registerer: r.registry})
+	if _, err := r.store.Acquire(r.t.Context()); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// swapped is the rig as a store: what through is at the time of a call.
+type swapped rig
+
+func (s *swapped) Waiting(ctx context.Context, space string, limit int) ([]delivery.Waiting, error) {
+	return s.through.Waiting(ctx, space, limit)
+}
+func (s *swapped) Read(ctx context.Context, ids []int64) ([]alert.Notification, error) {
+	return s.through.Read(ctx, ids)
+}
+func (s *swapped) Discard(ctx context.Context, l delivery.Lease, space string, ids []int64, known []delivery.Known) error {
+	return s.through.Discard(ctx, l, space, ids, known)
+}
+func (s *swapped) Planned(ctx context.Context, space string) ([]*delivery.Delivery, error) {
+	return s.through.Planned(ctx, space)
+}
+func (s *swapped) Save(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
+	return s.through.Save(ctx, l, d)
+}
+func (s *swapped) Thaw(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
+	return s.through.Thaw(ctx, l, d)
+}
+func (s *swapped) Known(ctx context.Context, space string, g alert.Group) (incident.State, error) {
+	return s.through.Known(ctx, space, g)
+}
+func (s *swapped) Acquire(ctx context.Context) (delivery.Lease, error) { return s.through.Acquire(ctx) }
+func (s *swapped) Spaces(ctx context.Context) ([]string, error)        { return s.through.Spaces(ctx) }
+func (s *swapped) Adopt(ctx context.Context, l delivery.Lease, from, to string) (int, int, error) {
+	return s.through.Adopt(ctx, l, from, to)
+}
+
+// space adds a space with a webhook for the place, at 1 message a second.
+func (r *rig) space(name, place string) *delivery.Space {
+	path := r.chat.AddWebhook(place)
+	s := &delivery.Space{
+		Name: name,
+		Chat: chat.NewWebhook(chat.WebhookOptions{
+			URL:  func() (*chat.WebhookURL, error) { return chat.ParseWebhookURL("https://chat.googleapis.com" + path) },
+			HTTP: &http.Client{Transport: r.chat.Transport()},
+		}),
+		Renderer: words{},
+		Told:     incident.Options{SendResolved: true},
+		Threads:  delivery.ByIncident,
+		Rate:     1,
+		Timeout:  10 * time.Second,
+		MaxAge:   24 * time.Hour,
+	}
+	r.spaces[name] = s
+	if r.root == "" {
+		r.root = name
+	}
+	return s
+}
+
+// use hands the spaces to the manager.
+func (r *rig) use() {
+	var all []*delivery.Space
+	for _, s := range r.spaces {
+		all = append(all, s)
+	}
+	r.manager.Use(all, r.root)
+}
+
+// run starts the manager with the spaces.
+func (r *rig) run() {
+	r.use()
+	ctx, cancel := context.WithCancel(context.Background())
+	r.abandon, r.stop, r.ended = cancel, make(chan struct{}), make(chan struct{})
+	stop, ended := r.stop, r.ended
+	go func() {
+		defer close(ended)
+		r.manager.Run(ctx, stop)
+	}()
+}
+
+// halt ends what runs, gently, and closes the store.
+func (r *rig) halt() {
+	if r.ended != nil {
+		close(r.stop)
+		<-r.ended
+		r.abandon()
+		r.ended = nil
+	}
+	if err := r.store.Close(context.Background()); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// restart ends what runs, and begins anew on the same folder, as a new process
+// would.
+func (r *rig) restart() {
+	r.halt()
+	r.open()
+	r.run()
+}
+
+// post stores a notification for a space, as incident tests write them: "A"
+// fires, "-A" is resolved, "A@5" started at minute 5. The group is named
+// before a slash: "db/A -B"; without one it is "g".
+func (r *rig) post(space, text string) {
+	r.t.Helper()
+	group, alerts, ok := strings.Cut(text, "/")
+	if !ok {
+		group, alerts = "g", text
+	}
+	p := &alert.Payload{Version: "4", GroupKey: group}
+	p.Receiver = "team"
+	for w := range strings.FieldsSeq(alerts) {
+		if w == "repeat" {
+			p.NotificationReason = alert.ReasonRepeat
+			continue
+		}
+		a := template.Alert{Status: alert.Firing}
+		if name, ok := strings.CutPrefix(w, "-"); ok {
+			w, a.Status, a.EndsAt = name, alert.Resolved, time.Now()
+		}
+		name, since, _ := strings.Cut(w, "@")
+		var minute int
+		if since != "" {
+			fmt.Sscan(since, &minute)
+		}
+		a.StartsAt, a.Fingerprint = time.Date(2000, 1, 1, 0, minute, 0, 0, time.UTC), name
+		p.Alerts = append(p.Alerts, a)
+	}
+	p.Summarize()
+	body, err := json.Marshal(p)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	n := []alert.Notification{{Space: space, Group: p.Group(), ReceivedAt: time.Now(), Body: body}}
+	if err := r.store.Add(context.Background(), n); err != nil {
+		r.t.Fatal(err)
+	}
+	r.manager.Ring(space)
+}
+
+// wait lets the given time pass, and all come to rest.
+func (r *rig) wait(d time.Duration) {
+	time.Sleep(d) // in the bubble
+	synctest.Wait()
+}
+
+// texts returns the texts of the messages in a place, in order.
+func (r *rig) texts(place string) []string {
+	var out []string
+	for _, m := range r.chat.Messages(place) {
+		out = append(out, m.Text)
+	}
+	return out
+}
+
+// want fails the test unless the place has these messages.
+func (r *rig) want(place string, texts ...string) {
+	r.t.Helper()
+	if got := r.texts(place); !slices.Equal(got, texts) {
+		r.t.Fatalf("messages in %s:\n  %q, want\n  %q\nlog:\n%s", place, got, texts, r.log)
+	}
+}
+
+// threads returns the number of each message's thread, counted from 1 by its
+// first message.
+func (r *rig) threads(place string) []int {
+	numbers := map[string]int{}
+	var out []int
+	for _, m := range r.chat.Messages(place) {
+		if numbers[m.Thread] == 0 {
+			numbers[m.Thread] = len(numbers) + 1
+		}
+		out = append(out, numbers[m.Thread])
+	}
+	return out
+}
+
+// metric returns the value of a counter or gauge of a space.
+func (r *rig) metric(name string, labels ...string) float64 {
+	r.t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	total := 0.0
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+	series:
+		for _, m := range f.GetMetric() {
+			for i := 0; i < len(labels); i += 2 {
+				found := false
+				for _, l := range m.GetLabel() {
+					found = found || l.GetName() == labels[i] && l.GetValue() == labels[i+1]
+				}
+				if !found {
+					continue series
+				}
+			}
+			total += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	return total
+}
+
+// words renders a telling as its group, kind and alerts. More than three alerts
+// make several messages.
+type words struct{}
+
+func (words) Render(tellings []incident.Telling, _ time.Time) delivery.Rendered {
+	var out delivery.Rendered
+	t := tellings[0]
+	var alerts []string
+	for _, a := range t.Payload.Alerts {
+		w := a.Fingerprint
+		if a.Status == alert.Resolved {
+			w = "-" + w
+		}
+		alerts = append(alerts, w)
+	}
+	for part := range slices.Chunk(alerts, 3) {
+		text := fmt.Sprintf("%s %s %s", t.Group.Key, t.Kind, strings.Join(part, " "))
+		if t.Unknown != "" {
+			text += " for " + t.Unknown
+		}
+		out.Messages = append(out.Messages, &chat.Message{Text: text})
+	}
+	out.Title = out.Messages[0].Text
+	out.ThreadKey = "key of " + t.Group.Key
+	return out
+}
+
+func (words) Plain(tellings []incident.Telling, now time.Time, _ string) delivery.Rendered {
+	r := words{}.Render(tellings, now)
+	r.Messages = r.Messages[:1]
+	r.Messages[0].Text = "plain " + r.Messages[0].Text
+	return r
+}
+
+// lines is a log.
+type lines struct {
+	mu   sync.Mutex // guards text
+	text strings.Builder
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// count returns how many lines have all of the words.
+func (l *lines) count(words ...string) int {
+	n := 0
+	for line := range strings.Lines(l.String()) {
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(line, w) }) {
+			n++
+		}
+	}
+	return n
+}
