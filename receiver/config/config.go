@@ -1,0 +1,270 @@
+// Package config holds the config file's model: its strict decoding, defaults
+// and validation.
+//
+// All faults of a file are found at once, each with its line and path, and none
+// shows the value of a secret. A [Config] prints itself without secrets too.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"alertchat/receiver/route"
+)
+
+// maxFile is the size of a config file, maxURLFile that of a webhook_url_file.
+const (
+	maxFile    = 10 << 20
+	maxURLFile = 8 << 10
+)
+
+// Config is a config file that was found to be right. It is immutable.
+type Config struct {
+	Templates []string // the files that the globs of templates gave, each once
+	Spaces    []Space  // at least one, with the defaults filled in
+	Route     route.Node
+
+	file  string
+	globs []string
+	other []string // files that an http_config names
+	lines map[string]int
+}
+
+// Space is a configured destination. In this release exactly one of WebhookURL
+// and WebhookURLFile is set.
+type Space struct {
+	Name           string `yaml:"name"`
+	WebhookURL     Secret `yaml:"webhook_url"`
+	WebhookURLFile string `yaml:"webhook_url_file"` // joined with the config's folder
+	App            *App   `yaml:"app"`
+	Settings       `yaml:",inline"`
+}
+
+// App is a destination over the REST API, as a Chat app.
+type App struct {
+	Space           string `yaml:"space"` // "spaces/AAAA"; or User is set
+	User            string `yaml:"user"`  // "users/123"
+	CredentialsFile string `yaml:"credentials_file"`
+	APIURL          string `yaml:"api_url"`
+}
+
+// Settings are the keys of a space that defaults may have too. A key that a
+// space gives takes the place of the defaults' as a whole.
+type Settings struct {
+	Text *string `yaml:"text"` // nil for the built-in one
+	Card Card    `yaml:"card"`
+	// Message renders a whole Chat message; empty where text and card do.
+	Message      string  `yaml:"message"`
+	Thread       string  `yaml:"thread"` // ThreadIncident, ThreadNone, or a template for the key
+	Repeats      Repeats `yaml:"repeats"`
+	Updates      Updates `yaml:"updates"`
+	SendResolved bool    `yaml:"send_resolved"`
+	MaxParts     int     `yaml:"max_parts"`
+	// DigestThreshold is how many waiting groups are merged into one message.
+	// In this release it is 0: never.
+	DigestThreshold int           `yaml:"digest_threshold"`
+	RateLimit       float64       `yaml:"rate_limit"` // messages a second
+	Timeout         time.Duration `yaml:"timeout"`    // of one attempt
+	MaxAge          time.Duration `yaml:"max_age"`
+	FallbackSpace   string        `yaml:"fallback_space"` // empty for none
+	FallbackAfter   time.Duration `yaml:"fallback_after"`
+	HTTP            HTTPConfig    `yaml:"http_config"`
+}
+
+// Card is a card's structure, each string a template. A nil string is the
+// built-in one; an empty one leaves its part of the card out.
+type Card struct {
+	None     bool    // no card at all; then nothing else is set
+	Title    *string `yaml:"title"`
+	Subtitle *string `yaml:"subtitle"`
+	Summary  *string `yaml:"summary"`
+	Alert    *string `yaml:"alert"`
+	// Buttons are nil for the built-in ones, and empty for none.
+	Buttons []Button `yaml:"buttons"`
+}
+
+// Button is a link below the card. It is left out where its URL comes out empty.
+type Button struct {
+	Text string `yaml:"text"`
+	URL  string `yaml:"url"`
+}
+
+// Values of Settings.Thread that are not templates.
+const (
+	ThreadIncident = "incident" // one thread for each incident
+	ThreadNone     = "none"     // no threads
+)
+
+// cardNone is what stands for a Card with None set.
+const cardNone = "none"
+
+// Repeats says where a repeat_interval repeat goes.
+type Repeats string
+
+// The values of Repeats.
+const (
+	Timeline Repeats = "timeline" // a new message
+	Drop     Repeats = "drop"     // nowhere
+)
+
+// Updates says how changes of an incident are told.
+type Updates string
+
+// The values of Updates.
+const (
+	Reply Updates = "reply" // in the incident's thread
+	Edit  Updates = "edit"  // in the first message, in place
+)
+
+// Options are what loading needs from elsewhere.
+type Options struct {
+	// CheckURL says what is wrong with a webhook's URL. Its error must not
+	// repeat the URL or a part of it. With nil any URL will do.
+	CheckURL func(raw string) error
+}
+
+// builtin returns the settings that hold where the file says nothing.
+func builtin() Settings {
+	return Settings{
+		Thread:        ThreadIncident,
+		Repeats:       Timeline,
+		Updates:       Reply,
+		SendResolved:  true,
+		MaxParts:      3,
+		RateLimit:     1,
+		Timeout:       10 * time.Second,
+		MaxAge:        24 * time.Hour,
+		FallbackAfter: 5 * time.Minute,
+	}
+}
+
+// Load reads the config file at path. Paths in it are relative to its folder.
+// What is wrong with its content comes as an [Error].
+func Load(path string, o Options) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, text, filepath.Dir(path), o)
+}
+
+// Parse reads a config from text. name is what faults call the file, and dir is
+// what paths in it are relative to. What is wrong comes as an [Error].
+func Parse(name string, text []byte, dir string, o Options) (*Config, error) {
+	if len(text) > maxFile {
+		return nil, NewError([]Fault{{File: name, Message: fmt.Sprintf("is larger than %d MiB", maxFile>>20)}})
+	}
+	root, err := parseDocument(text)
+	if bad, ok := errors.AsType[*problem](err); ok {
+		return nil, NewError([]Fault{{File: name, Line: bad.line, Message: bad.message}})
+	}
+	if isNull(root) {
+		return nil, NewError([]Fault{{File: name, Line: 1, Message: "is empty"}})
+	}
+	doc := document{Defaults: builtin()}
+	d := &decoder{name: name, dir: dir, defaults: &doc.Defaults, faulty: map[string]bool{}, lines: map[string]int{}}
+	d.decode(root, reflect.ValueOf(&doc).Elem(), place{line: root.Line})
+	var templates []string
+	if root.Kind == yaml.MappingNode { // else that is the one thing to say
+		templates = d.check(&doc, o)
+	}
+	if err := NewError(d.faults); err != nil {
+		return nil, err
+	}
+	return &Config{
+		Templates: templates,
+		Spaces:    doc.Spaces,
+		Route:     doc.Route,
+		file:      name,
+		globs:     doc.Templates,
+		other:     d.files,
+		lines:     d.lines,
+	}, nil
+}
+
+// document is the file's outermost level. Defaults stand before Spaces: they
+// are read in this order, wherever they are in the file.
+type document struct {
+	Templates []string   `yaml:"templates"`
+	Defaults  Settings   `yaml:"defaults"`
+	Spaces    []Space    `yaml:"spaces"`
+	Route     route.Node `yaml:"route"`
+}
+
+// Files returns every file that the config depends on, each once, sorted: the
+// config file itself, templates, URL files and what http_config names. The
+// globs of templates are expanded anew, so that a new file is among them.
+func (c *Config) Files() []string {
+	files := append([]string{c.file}, c.other...)
+	for _, glob := range c.globs {
+		found, _ := expand(glob)
+		files = append(files, found...)
+	}
+	for i := range c.Spaces {
+		if f := c.Spaces[i].WebhookURLFile; f != "" {
+			files = append(files, f)
+		}
+	}
+	slices.Sort(files)
+	return slices.Compact(files)
+}
+
+// Fault returns a fault with the value at path, such as
+// "spaces[0].card.title", in its line. Where the space has the value from the
+// defaults, the fault is there.
+func (c *Config) Fault(path, message string) Fault {
+	if _, ok := c.lines[path]; !ok && strings.HasPrefix(path, "spaces[") {
+		if _, key, ok := strings.Cut(path, "]."); ok {
+			if _, inherited := c.lines["defaults."+key]; inherited {
+				path = "defaults." + key
+			}
+		}
+	}
+	return Fault{File: c.file, Line: nearest(c.lines, path), Path: path, Message: message}
+}
+
+// URL returns the webhook's URL. A webhook_url_file is read anew each time: it
+// may have been replaced. The error does not show the file's content.
+func (s *Space) URL() (string, error) {
+	if s.WebhookURLFile == "" {
+		return s.WebhookURL.Reveal(), nil
+	}
+	return readURL(s.WebhookURLFile, s.WebhookURLFile)
+}
+
+// readURL returns what a URL file holds, without the space around it. Its
+// errors call the file by the name that is shown.
+func readURL(path, shown string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("open %s: %w", shown, cause(err))
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxURLFile+1))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", shown, cause(err))
+	}
+	if len(text) > maxURLFile {
+		return "", fmt.Errorf("%s is larger than %d KiB", shown, maxURLFile>>10)
+	}
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
+	if len(text) == 0 {
+		return "", fmt.Errorf("%s is empty", shown)
+	}
+	return string(text), nil
+}
