@@ -1,0 +1,196 @@
+// Package webui shows alertchat to people: the status page, and the same as
+// JSON for programs.
+//
+// What the page shows comes from outside, such as alert names and what Google
+// Chat answered. It is shown as text, whatever it holds, and the page runs no
+// script and loads nothing.
+package webui
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+//go:embed status.html
+var statusHTML string
+
+//go:embed status.css
+var statusCSS string
+
+// Status is what there is to know of a running alertchat. None of its texts
+// holds a secret: anyone who reaches the page may read them.
+type Status struct {
+	Version        string    `json:"version"`
+	Now            time.Time `json:"now"`
+	StartedAt      time.Time `json:"started_at"`
+	ConfigLoadedAt time.Time `json:"config_loaded_at"`
+	ReloadError    string    `json:"reload_error,omitempty"`  // why the config on disk is not the one in use
+	StorageError   string    `json:"storage_error,omitempty"` // why nothing can be stored
+	Spaces         []Space   `json:"spaces"`                  // in the order in which they are shown
+}
+
+// Space is one configured space.
+type Space struct {
+	Name         string     `json:"name"`
+	Kind         string     `json:"kind"`                   // of its destination: "webhook" or "app"
+	Place        string     `json:"place,omitempty"`        // "spaces/AAAA"; empty while it is not known
+	Waiting      int        `json:"waiting"`                // notifications that no message covers yet
+	Planned      int        `json:"planned"`                // deliveries that are still to be attempted
+	Oldest       time.Time  `json:"oldest,omitzero"`        // when the oldest of both was received
+	LastSuccess  time.Time  `json:"last_success,omitzero"`  // when Google Chat last took a message
+	FailingSince time.Time  `json:"failing_since,omitzero"` // zero when the last attempt succeeded
+	LastError    string     `json:"last_error,omitempty"`   // what the last failed attempt said
+	Dead         int        `json:"dead"`                   // deliveries that were given up
+	Deliveries   []Delivery `json:"deliveries"`             // the latest first
+}
+
+// Delivery is one message, planned, delivered or given up.
+type Delivery struct {
+	ID         int64     `json:"id"`
+	Title      string    `json:"title"`
+	Status     string    `json:"status"`           // "planned", "done" or "dead"
+	Reason     string    `json:"reason,omitempty"` // why it is dead
+	Attempts   int       `json:"attempts"`
+	Error      string    `json:"error,omitempty"` // what the last failed attempt said
+	ReceivedAt time.Time `json:"received_at"`
+	EndedAt    time.Time `json:"ended_at,omitzero"`
+}
+
+// UI answers requests for the status. Its methods are HTTP handlers.
+type UI struct {
+	status func(context.Context) (Status, error)
+	logger *slog.Logger
+	page   *template.Template
+	policy string
+}
+
+// New returns a UI over a function that tells the status at the moment.
+func New(status func(context.Context) (Status, error), logger *slog.Logger) *UI {
+	sum := sha256.Sum256([]byte(statusCSS))
+	return &UI{
+		status: status,
+		logger: logger,
+		page: template.Must(template.New("status").Funcs(template.FuncMap{
+			"ago":     ago,
+			"pair":    func(now, at time.Time) moment { return moment{now, at} },
+			"stateOf": stateOf,
+			"untold":  untold,
+			"stylesheet": func() template.CSS {
+				return template.CSS(statusCSS) //nolint:gosec // G203: it is a constant of ours
+			},
+		}).Parse(statusHTML)),
+		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+			"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	}
+}
+
+// Page answers with the status page.
+func (u *UI) Page(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Security-Policy", u.policy)
+	u.answer(w, r, "text/html; charset=utf-8", func(b *bytes.Buffer, s Status) error { return u.page.Execute(b, s) })
+}
+
+// JSON answers with the status as a JSON object, a [Status].
+func (u *UI) JSON(w http.ResponseWriter, r *http.Request) {
+	u.answer(w, r, "application/json", func(b *bytes.Buffer, s Status) error { return json.NewEncoder(b).Encode(s) })
+}
+
+// answer writes the whole answer or, where something fails, 503.
+func (u *UI) answer(w http.ResponseWriter, r *http.Request, contentType string, render func(*bytes.Buffer, Status) error) {
+	header := w.Header()
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("Cache-Control", "no-store")
+	var body bytes.Buffer
+	status, err := u.status(r.Context())
+	if err == nil {
+		err = render(&body, whole(status))
+	}
+	if err != nil {
+		u.logger.WarnContext(r.Context(), "status cannot be shown", "err", err)
+		header.Set("Content-Type", "application/json")
+		header.Set("Retry-After", "5")
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte(`{"error":"the status cannot be shown at the moment"}` + "\n"))
+		return
+	}
+	header.Set("Content-Type", contentType)
+	_, _ = w.Write(body.Bytes())
+}
+
+// whole returns the status with its times in UTC, and with empty lists where
+// there are none: in JSON, null would be one more case.
+func whole(s Status) Status {
+	s.Now, s.StartedAt, s.ConfigLoadedAt = s.Now.UTC(), s.StartedAt.UTC(), s.ConfigLoadedAt.UTC()
+	spaces := make([]Space, len(s.Spaces))
+	for i, space := range s.Spaces {
+		space.Oldest, space.LastSuccess, space.FailingSince = space.Oldest.UTC(), space.LastSuccess.UTC(), space.FailingSince.UTC()
+		deliveries := make([]Delivery, len(space.Deliveries))
+		for j, d := range space.Deliveries {
+			d.ReceivedAt, d.EndedAt = d.ReceivedAt.UTC(), d.EndedAt.UTC()
+			deliveries[j] = d
+		}
+		space.Deliveries = deliveries
+		spaces[i] = space
+	}
+	s.Spaces = spaces
+	return s
+}
+
+// untold tells whether alertchat has seen no notification yet, as far as is
+// known.
+func untold(s Status) bool {
+	for _, space := range s.Spaces {
+		if space.Waiting+space.Planned+space.Dead+len(space.Deliveries) > 0 || !space.LastSuccess.IsZero() {
+			return false
+		}
+	}
+	return true
+}
+
+// state is how a space does, in a word for people and one for the stylesheet.
+type state struct{ Word, Class string }
+
+func stateOf(s Space) state {
+	switch {
+	case !s.FailingSince.IsZero():
+		return state{"failing", "bad"}
+	case s.Dead > 0:
+		return state{"gave up on some", "warn"}
+	case s.Waiting+s.Planned > 0:
+		return state{"delivering", "good"}
+	case s.LastSuccess.IsZero():
+		return state{"nothing sent yet", "idle"}
+	default:
+		return state{"working", "good"}
+	}
+}
+
+// moment is a time that is shown together with how long ago it was.
+type moment struct{ Now, At time.Time }
+
+// ago says how long before now something was, in its largest unit.
+func ago(now, t time.Time) string {
+	d := now.Sub(t)
+	switch {
+	case d < time.Second:
+		return "just now"
+	case d < time.Minute:
+		return fmt.Sprintf("%d s ago", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", d/time.Hour)
+	default:
+		return fmt.Sprintf("%d days ago", d/(24*time.Hour))
+	}
+}
