@@ -1,0 +1,49 @@
+VERSION ?= $(shell git describe --tags --always --dirty)
+LDFLAGS := -s -w -X github.com/prometheus/common/version.Version=$(VERSION)
+LINT    := go tool -modfile=.ci/lint/go.mod golangci-lint
+
+# Work that is not committed, to see that `make test` changes nothing in it.
+BEFORE := $(shell git diff | git hash-object --stdin)
+
+.NOTPARALLEL:
+.PHONY: help build run test tools tidy lint unit fuzz e2e unchanged bench
+
+help: ## print this list
+	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## build the static binary ./alertchat
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o alertchat ./cmd/alertchat
+
+run: ## run the receiver against the built-in stand-in for Google Chat
+	go run ./cmd/alertchat preview
+
+test: tools tidy lint unit fuzz e2e unchanged ## all that CI runs
+
+tools: ## build the Alertmanagers for the end-to-end tests into .tools/
+	.ci/alertmanager
+
+tidy: ## check that go.mod and go.sum are tidy
+	go mod tidy -diff
+	go -C .ci/lint mod tidy -diff
+
+lint: ## run golangci-lint
+	$(LINT) run ./...
+
+unit: ## run the tests, but for the end-to-end ones
+	go test -race -shuffle=on $$(go list ./... | grep -v /receiver/e2e$$)
+
+fuzz: ## run each fuzz target for FUZZTIME, 3s by default
+	.ci/fuzz
+
+e2e: ## run the end-to-end tests with a real Alertmanager
+	go test -race -shuffle=on -count=1 ./receiver/e2e
+
+unchanged: # tidying, linting and goldens leave the files as they are
+ifeq ($(CI),true)
+	git diff --exit-code
+else
+	@test "$$(git diff | git hash-object --stdin)" = $(BEFORE) || { echo 'files have changed; see git diff'; exit 1; }
+endif
+
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
