@@ -1,0 +1,91 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"slices"
+	"time"
+
+	"alertchat/receiver/delivery"
+)
+
+// Count says what a space has in the store.
+type Count struct {
+	Waiting int // notifications that no delivery covers
+	Planned int // deliveries that are still to be attempted
+	Dead    int // deliveries that were given up and are kept
+	// Oldest is when the oldest notification arrived that waits or that a
+	// planned delivery covers; zero where there is none.
+	Oldest time.Time
+}
+
+// Counts returns the counts of all spaces that have anything in the store but
+// deliveries that are done.
+func (s *Store) Counts(ctx context.Context) (map[string]Count, error) {
+	counts := make(map[string]Count)
+	count := func(query string, add func(c *Count, n int, oldest time.Time)) func(*statements) error {
+		return func(r *statements) error {
+			return r.each(ctx, func(rows *sql.Rows) error {
+				var space string
+				var n int
+				var oldest int64
+				if err := rows.Scan(&space, &n, &oldest); err != nil {
+					return err
+				}
+				c := counts[space]
+				add(&c, n, moment(oldest))
+				counts[space] = c
+				return nil
+			}, query)
+		}
+	}
+	// The smallest id is the oldest: its row alone is read, the rest is in the index.
+	waiting := count(`SELECT n.space, c.n, n.received_at FROM
+			(SELECT COUNT(*) AS n, MIN(id) AS first FROM notifications WHERE delivery = 0 GROUP BY space) c
+			JOIN notifications n ON n.id = c.first`,
+		func(c *Count, n int, oldest time.Time) { c.Waiting, c.Oldest = n, oldest })
+	planned := count(`SELECT space, COUNT(*), MIN(received_at) FROM deliveries WHERE status = 'planned' GROUP BY space`,
+		func(c *Count, n int, oldest time.Time) {
+			c.Planned = n
+			if c.Oldest.IsZero() || oldest.Before(c.Oldest) {
+				c.Oldest = oldest
+			}
+		})
+	dead := count(`SELECT space, COUNT(*), 0 FROM deliveries WHERE status = 'dead' GROUP BY space`,
+		func(c *Count, n int, _ time.Time) { c.Dead = n })
+	for _, query := range []func(*statements) error{waiting, planned, dead} {
+		if err := s.reading(ctx, query); err != nil {
+			return nil, err
+		}
+	}
+	return counts, nil
+}
+
+// History returns the last limit deliveries of the space that are done and the
+// last limit that are dead, the newest first. So many successes do not push a
+// failure out. The steps have no bodies, and Known and Covers are left out.
+func (s *Store) History(ctx context.Context, space string, limit int) ([]*delivery.Delivery, error) {
+	var all []*delivery.Delivery
+	err := s.reading(ctx, func(r *statements) error {
+		for _, status := range []delivery.Status{delivery.Done, delivery.Dead} {
+			err := r.each(ctx, func(rows *sql.Rows) error {
+				d, err := scanDelivery(rows, false)
+				all = append(all, d)
+				return err
+			}, `SELECT `+deliveryColumns+` FROM deliveries WHERE status = $1 AND space = $2
+				ORDER BY ended_at DESC, id DESC LIMIT $3`, string(status), space, limit)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(all, func(a, b *delivery.Delivery) int {
+		return cmp.Or(b.EndedAt.Compare(a.EndedAt), cmp.Compare(b.ID, a.ID))
+	})
+	return all, nil
+}

@@ -1,0 +1,246 @@
+// Package store keeps notifications, incidents and deliveries in SQL.
+//
+// What it is handed is safe once a call returns without error: it is on disk,
+// and a crash of the process or of the machine does not lose it. One goroutine,
+// the keeper, owns the database: it takes the folder's lock, opens or mends the
+// file, commits for all who wait, and puts things right when the disk is full,
+// the file is gone or its content damaged. Until it has, every call fails with
+// [ErrUnavailable].
+//
+// The engine is SQLite. What is particular to it stands in a [dialect] value
+// and in the files that open, lock and rescue a database; everything else is
+// SQL that PostgreSQL takes too.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"alertchat/receiver/delivery"
+)
+
+// ErrUnavailable says that nothing can be stored or read at the moment. The
+// text of an error that wraps it says why and what to do, and may be shown to
+// anybody. It passes by itself once the cause is gone.
+var ErrUnavailable = errors.New("the storage is unavailable")
+
+// Options says where a store keeps its data and what it works with. Only Path
+// is needed.
+type Options struct {
+	Path       string                // the folder; it is created where it is missing
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: no metrics
+	Now        func() time.Time      // nil: time.Now
+	Retention  Retention
+}
+
+// Retention says how long what is over is kept. A zero field means its
+// default. What waits or is planned is never removed.
+type Retention struct {
+	DoneAge   time.Duration // of deliveries that are done: 7 days
+	DoneCount int           // how many of them for each space: 1,000
+	DeadAge   time.Duration // of dead deliveries: 30 days
+	DeadCount int           // how many of them for each space: 1,000
+	StateAge  time.Duration // of what is known of a group, since it last changed: 31 days
+}
+
+func (r Retention) orDefaults() Retention {
+	const day = 24 * time.Hour
+	if r.DoneAge == 0 {
+		r.DoneAge = 7 * day
+	}
+	if r.DoneCount == 0 {
+		r.DoneCount = 1000
+	}
+	if r.DeadAge == 0 {
+		r.DeadAge = 30 * day
+	}
+	if r.DeadCount == 0 {
+		r.DeadCount = 1000
+	}
+	if r.StateAge == 0 {
+		r.StateAge = 31 * day
+	}
+	return r
+}
+
+// Store keeps notifications, incidents and deliveries in one folder. Its
+// methods may be called from any goroutine. Make one with [Open].
+type Store struct {
+	folder    string
+	log       *slog.Logger
+	now       func() time.Time
+	retention Retention
+	failing   prometheus.Gauge
+
+	bell      chan struct{} // one slot: the keeper has something to look at
+	closing   chan struct{} // closed by the first Close
+	done      chan struct{} // closed by the keeper when it has let go of everything
+	closeOnce sync.Once
+
+	batch []*op // the keeper's own: what it commits at the moment
+
+	mu       sync.Mutex        // guards what follows
+	db       *database         // nil while no database is open
+	cause    *unavailableError // why nothing can be written; nil when it can
+	epoch    int64             // of the lease, as of the last opening
+	queue    []*op             // what waits to be committed; empty while db is nil
+	reported *unavailableError // what a reader found wrong with the database
+	isOpen   chan struct{}     // closed while db is there
+}
+
+// A store is all that the loops need.
+var (
+	_ delivery.Inbox  = (*Store)(nil)
+	_ delivery.Outbox = (*Store)(nil)
+	_ delivery.Ledger = (*Store)(nil)
+	_ delivery.Estate = (*Store)(nil)
+)
+
+// Open returns a store over a folder at once. The database is opened in the
+// background; [Store.Ready] tells when. The caller must call [Store.Close].
+func Open(o Options) *Store {
+	s := &Store{
+		folder:    o.Path,
+		log:       o.Logger,
+		now:       o.Now,
+		retention: o.Retention.orDefaults(),
+		failing: promauto.With(o.Registerer).NewGauge(prometheus.GaugeOpts{
+			Name: "alertchat_storage_failing",
+			Help: "Whether nothing can be stored at the moment (1) or all is well (0).",
+		}),
+		bell:    make(chan struct{}, 1),
+		closing: make(chan struct{}),
+		done:    make(chan struct{}),
+		isOpen:  make(chan struct{}),
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	// SQLite resolves relative paths when it opens a file, a rescue much later.
+	if abs, err := filepath.Abs(o.Path); err == nil {
+		s.folder = abs
+	}
+	s.cause = &unavailableError{kind: starting, cause: "it is being opened"}
+	s.failing.Set(1)
+	go s.keep(context.Background())
+	return s
+}
+
+// Close commits what waits, closes the database and gives up the folder. It
+// returns once that is done, or with ctx's error when ctx ends before.
+// Afterwards everything fails with [ErrUnavailable].
+func (s *Store) Close(ctx context.Context) error {
+	s.closeOnce.Do(func() { close(s.closing) })
+	select {
+	case <-s.done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close the storage: %w", context.Cause(ctx))
+	}
+}
+
+// Ready returns nil when writes succeed, else an error that wraps
+// [ErrUnavailable] and says why they do not.
+func (s *Store) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cause == nil {
+		return nil
+	}
+	return s.cause
+}
+
+// Acquire returns the lease as soon as the database is open. With SQLite the
+// folder's lock is the lease: it is held as long as the database is open, and
+// each opening raises the epoch.
+func (s *Store) Acquire(ctx context.Context) (delivery.Lease, error) {
+	for {
+		s.mu.Lock()
+		open, epoch, isOpen := s.db != nil, s.epoch, s.isOpen
+		s.mu.Unlock()
+		if open {
+			return delivery.Lease{Epoch: epoch}, nil
+		}
+		select {
+		case <-isOpen:
+		case <-ctx.Done():
+			return delivery.Lease{}, fmt.Errorf("acquire the lease: %w", context.Cause(ctx))
+		case <-s.done:
+			return delivery.Lease{}, s.Ready()
+		}
+	}
+}
+
+// opened makes d the database of all calls from now on.
+func (s *Store) opened(d *database) {
+	s.mu.Lock()
+	s.db, s.epoch, s.reported = d, d.epoch, nil
+	s.setCause(nil)
+	close(s.isOpen)
+	s.mu.Unlock()
+}
+
+// shut lets no call reach the database any more, fails those that wait for a
+// commit, and returns when no reader is left.
+func (s *Store) shut(cause *unavailableError) {
+	s.mu.Lock()
+	d, queue := s.db, s.queue
+	if d != nil {
+		s.isOpen = make(chan struct{})
+	}
+	s.db, s.queue = nil, nil
+	s.setCause(cause)
+	s.mu.Unlock()
+	for _, o := range queue {
+		o.result <- cause
+	}
+	if d != nil {
+		d.readers.Wait()
+	}
+}
+
+// judge notes whether writes succeed, cause being nil when they do.
+func (s *Store) judge(cause *unavailableError) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.setCause(cause)
+}
+
+// setCause logs the change, so that a log has one line for each, not one for
+// each write that fails. The caller holds s.mu.
+func (s *Store) setCause(cause *unavailableError) {
+	before := s.cause
+	s.cause = cause
+	if cause == nil {
+		if before != nil {
+			s.failing.Set(0)
+			s.log.Info("storage works", "folder", s.folder)
+		}
+		return
+	}
+	if before != nil && before.cause == cause.cause {
+		return
+	}
+	s.failing.Set(1)
+	log := s.log.Error // somebody must act
+	switch cause.kind {
+	case starting:
+		log = s.log.Info
+	case stale:
+		log = s.log.Warn
+	case failing, damaged, gone, newer:
+	}
+	log("storage unavailable", "cause", cause.cause, "folder", s.folder, "err", cause.err)
+}
