@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -145,9 +146,7 @@ func common(alerts template.Alerts, of func(*template.Alert) template.KV) templa
 	if len(alerts) == 0 {
 		return kv
 	}
-	for k, v := range of(&alerts[0]) {
-		kv[k] = v
-	}
+	maps.Copy(kv, of(&alerts[0]))
 	for i := 1; i < len(alerts) && len(kv) > 0; i++ {
 		other := of(&alerts[i])
 		for k, v := range kv {

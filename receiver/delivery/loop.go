@@ -102,9 +102,10 @@ func (l *loop) trouble(ctx context.Context, err error) error {
 
 // turn delivers one message, or waits for something to do.
 func (l *loop) turn(ctx context.Context, s *Space) error {
+	var waiting []Waiting
 	if len(l.planned) == 0 {
-		waiting, err := l.m.store.Waiting(ctx, l.name, 1)
-		if err != nil {
+		var err error
+		if waiting, err = l.m.store.Waiting(ctx, l.name, waitingLimit); err != nil {
 			return err
 		}
 		if len(waiting) == 0 {
@@ -118,32 +119,42 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 	}
 	place, err := s.Chat.Place()
 	if err != nil {
-		l.unwell(s, "", &chat.Error{Outcome: chat.NotDone, Code: "config", Reason: err.Error()})
-		l.pause(ctx, l.backoff.next(0))
+		l.nowhere(ctx, s, err)
 		return nil
 	}
-	if !l.waitForPace(ctx, s, place) {
+	waited, ok := l.waitForPace(ctx, s, place)
+	if !ok {
 		return nil
 	}
-	d, err := l.choose(ctx, s, place)
+	if waited {
+		waiting = nil // there is news since
+	}
+	d, err := l.choose(ctx, s, place, waiting)
 	if d == nil || err != nil {
 		return err
 	}
 	return l.deliver(ctx, s, place, d)
 }
 
-// waitForPace waits until the place may be written to. It reports false when
-// the loop is stopped meanwhile.
-func (l *loop) waitForPace(ctx context.Context, s *Space, place string) bool {
+// nowhere waits after the destination could not even be read.
+func (l *loop) nowhere(ctx context.Context, s *Space, err error) {
+	l.unwell(s, "", &chat.Error{Outcome: chat.NotDone, Code: "config", Reason: err.Error()})
+	l.pause(ctx, l.backoff.next(0))
+}
+
+// waitForPace waits until the place may be written to, and reports whether it
+// had to. ok is false when the loop is stopped meanwhile.
+func (l *loop) waitForPace(ctx context.Context, s *Space, place string) (waited, ok bool) {
 	limiter := l.m.paces.of(place, s.Name, s.Rate)
 	for {
 		wait := untilFree(limiter)
 		if wait == 0 {
-			return true
+			return waited, true
 		}
+		waited = true
 		l.m.metrics.throttle(l.name, wait)
 		if !sleep(ctx, l.stop, wait) {
-			return false
+			return waited, false
 		}
 	}
 }
@@ -165,8 +176,9 @@ func (l *loop) take(ctx context.Context, s *Space, place string) bool {
 }
 
 // choose returns the delivery to attempt: the oldest planned one, or a new one.
-// A delivery that keeps being refused steps aside for another group's.
-func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, error) {
+// A delivery that keeps being refused steps aside for another group's. waiting
+// is what is known to wait, or nil when that is to be read.
+func (l *loop) choose(ctx context.Context, s *Space, place string, waiting []Waiting) (*Delivery, error) {
 	skip := make(map[alert.Group]bool)
 	for _, d := range l.planned {
 		if d.refusals < stepAside {
@@ -176,7 +188,7 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 			skip[k.Group] = true
 		}
 	}
-	d, err := l.next(ctx, s, place, skip)
+	d, err := l.next(ctx, s, place, waiting, skip)
 	if err != nil {
 		return nil, err
 	}
@@ -187,10 +199,12 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 }
 
 // next plans and freezes the next delivery of what waits.
-func (l *loop) next(ctx context.Context, s *Space, place string, skip map[alert.Group]bool) (*Delivery, error) {
-	waiting, err := l.m.store.Waiting(ctx, l.name, waitingLimit)
-	if err != nil {
-		return nil, err
+func (l *loop) next(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
+	if waiting == nil {
+		var err error
+		if waiting, err = l.m.store.Waiting(ctx, l.name, waitingLimit); err != nil {
+			return nil, err
+		}
 	}
 	d, err := l.plan(ctx, s, place, waiting, skip)
 	if d == nil || err != nil {

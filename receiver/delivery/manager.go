@@ -22,7 +22,7 @@ const (
 )
 
 // Store is all that the loops need of the storage.
-type Store interface {
+type Store interface { //nolint:interfacebloat // four small ones, put together for one constructor
 	Inbox
 	Outbox
 	Ledger

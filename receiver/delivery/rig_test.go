@@ -74,26 +74,35 @@ type swapped rig
 func (s *swapped) Waiting(ctx context.Context, space string, limit int) ([]delivery.Waiting, error) {
 	return s.through.Waiting(ctx, space, limit)
 }
+
 func (s *swapped) Read(ctx context.Context, ids []int64) ([]alert.Notification, error) {
 	return s.through.Read(ctx, ids)
 }
+
 func (s *swapped) Discard(ctx context.Context, l delivery.Lease, space string, ids []int64, known []delivery.Known) error {
 	return s.through.Discard(ctx, l, space, ids, known)
 }
+
 func (s *swapped) Planned(ctx context.Context, space string) ([]*delivery.Delivery, error) {
 	return s.through.Planned(ctx, space)
 }
+
 func (s *swapped) Save(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
 	return s.through.Save(ctx, l, d)
 }
+
 func (s *swapped) Thaw(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
 	return s.through.Thaw(ctx, l, d)
 }
+
 func (s *swapped) Known(ctx context.Context, space string, g alert.Group) (incident.State, error) {
 	return s.through.Known(ctx, space, g)
 }
+
 func (s *swapped) Acquire(ctx context.Context) (delivery.Lease, error) { return s.through.Acquire(ctx) }
-func (s *swapped) Spaces(ctx context.Context) ([]string, error)        { return s.through.Spaces(ctx) }
+
+func (s *swapped) Spaces(ctx context.Context) ([]string, error) { return s.through.Spaces(ctx) }
+
 func (s *swapped) Adopt(ctx context.Context, l delivery.Lease, from, to string) (int, int, error) {
 	return s.through.Adopt(ctx, l, from, to)
 }
@@ -186,7 +195,9 @@ func (r *rig) post(space, text string) {
 		name, since, _ := strings.Cut(w, "@")
 		var minute int
 		if since != "" {
-			fmt.Sscan(since, &minute)
+			if _, err := fmt.Sscan(since, &minute); err != nil {
+				panic(err)
+			}
 		}
 		a.StartsAt, a.Fingerprint = time.Date(2000, 1, 1, 0, minute, 0, 0, time.UTC), name
 		p.Alerts = append(p.Alerts, a)
@@ -205,7 +216,7 @@ func (r *rig) post(space, text string) {
 
 // wait lets the given time pass, and all come to rest.
 func (r *rig) wait(d time.Duration) {
-	time.Sleep(d) // in the bubble
+	time.Sleep(d) //nolint:forbidigo // in the bubble, where it costs no time
 	synctest.Wait()
 }
 

@@ -39,7 +39,9 @@ func note(minute float64, words string) Notification {
 			continue
 		}
 		if n, ok := strings.CutPrefix(w, "+"); ok {
-			fmt.Sscan(n, &p.TruncatedAlerts)
+			if _, err := fmt.Sscan(n, &p.TruncatedAlerts); err != nil {
+				panic(err)
+			}
 			continue
 		}
 		a := template.Alert{Status: alert.Firing}
@@ -49,7 +51,9 @@ func note(minute float64, words string) Notification {
 		name, since, _ := strings.Cut(w, "@")
 		var start float64
 		if since != "" {
-			fmt.Sscan(since, &start)
+			if _, err := fmt.Sscan(since, &start); err != nil {
+				panic(err)
+			}
 		}
 		a.StartsAt, a.Fingerprint = at(start), name
 		a.Labels = template.KV{"alertname": "X", "instance": name}
@@ -98,8 +102,10 @@ func TestSequences(t *testing.T) {
 			{0, "A", "first A*"}, {5, "-A", "end -A*"},
 		}},
 		{"an alert joins, one ends, then all", all, []step{
-			{0, "A", "first A*"}, {5, "A B@4", "change A B@4*"},
-			{10, "-A B@4", "change -A* B@4"}, {15, "-B@4", "end -B@4*"},
+			{0, "A", "first A*"},
+			{5, "A B@4", "change A B@4*"},
+			{10, "-A B@4", "change -A* B@4"},
+			{15, "-B@4", "end -B@4*"},
 		}},
 		{"a copy within ten minutes is a duplicate", all, []step{
 			{0, "A", "first A*"}, {9.9, "A", "duplicate"},
@@ -209,67 +215,78 @@ func TestFoldOfWhatWaited(t *testing.T) {
 			"what fired and ended is told once, with both times",
 			State{},
 			[]Notification{note(1, "A"), note(9, "-A")},
-			"first -A*", 2, map[Folded]int{FoldedSuperseded: 1},
+			"first -A*", 2,
+			map[Folded]int{FoldedSuperseded: 1},
 		},
 		{
 			"what ended in between is added to what fires",
 			State{},
 			[]Notification{note(1, "A"), note(5, "-A B@4"), note(9, "B@4 C@8")},
-			"first B@4* C@8* -A*", 3, map[Folded]int{FoldedSuperseded: 2},
+			"first B@4* C@8* -A*", 3,
+			map[Folded]int{FoldedSuperseded: 2},
 		},
 		{
 			"copies fall out",
 			State{},
 			[]Notification{note(1, "A"), note(1.1, "A"), note(2, "A B"), note(2.1, "A"), note(3, "A B")},
-			"first A* B*", 5, map[Folded]int{FoldedSuperseded: 1, FoldedDuplicate: 2, FoldedLate: 1},
+			"first A* B*", 5,
+			map[Folded]int{FoldedSuperseded: 1, FoldedDuplicate: 2, FoldedLate: 1},
 		},
 		{
 			"the end of what was told comes before the next incident",
 			told(note(0, "A")),
 			[]Notification{note(5, "-A"), note(6, "A@6"), note(7, "A@6 B@7")},
-			"end -A*", 1, map[Folded]int{},
+			"end -A*", 1,
+			map[Folded]int{},
 		},
 		{
 			"a duplicate of the end goes with it",
 			told(note(0, "A")),
 			[]Notification{note(5, "-A"), note(5.1, "-A"), note(6, "A@6")},
-			"end -A*", 2, map[Folded]int{FoldedDuplicate: 1},
+			"end -A*", 2,
+			map[Folded]int{FoldedDuplicate: 1},
 		},
 		{
 			"incidents that nobody was told of become one telling",
 			State{},
 			[]Notification{note(1, "A"), note(2, "-A"), note(3, "A@3"), note(4, "-A@3"), note(5, "A@5")},
-			"first A@5* -A* -A@3*", 5, map[Folded]int{FoldedSuperseded: 4},
+			"first A@5* -A* -A@3*", 5,
+			map[Folded]int{FoldedSuperseded: 4},
 		},
 		{
 			"several repeats are one",
 			told(note(0, "A")),
 			[]Notification{note(60, "A repeat"), note(120, "A repeat")},
-			"repeat A", 2, map[Folded]int{FoldedSuperseded: 1},
+			"repeat A", 2,
+			map[Folded]int{FoldedSuperseded: 1},
 		},
 		{
 			"news beats a repeat",
 			told(note(0, "A")),
 			[]Notification{note(60, "A B@59"), note(120, "A B@59 repeat")},
-			"change A B@59*", 2, map[Folded]int{FoldedSuperseded: 1},
+			"change A B@59*", 2,
+			map[Folded]int{FoldedSuperseded: 1},
 		},
 		{
 			"a repeat and then the end is the end",
 			told(note(0, "A")),
 			[]Notification{note(60, "A repeat"), note(61, "-A")},
-			"end -A*", 2, map[Folded]int{FoldedSuperseded: 1},
+			"end -A*", 2,
+			map[Folded]int{FoldedSuperseded: 1},
 		},
 		{
 			"only copies tell nothing",
 			told(note(0, "A")),
 			[]Notification{note(1, "A"), note(2, "A")},
-			"nothing", 2, map[Folded]int{FoldedDuplicate: 2},
+			"nothing", 2,
+			map[Folded]int{FoldedDuplicate: 2},
 		},
 		{
 			"what fired and is no longer listed is over",
 			State{},
 			[]Notification{note(1, "A B"), note(20, "B C@19")},
-			"first B* C@19* -A*", 2, map[Folded]int{FoldedSuperseded: 1},
+			"first B* C@19* -A*", 2,
+			map[Folded]int{FoldedSuperseded: 1},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -316,7 +333,9 @@ func TestIDs(t *testing.T) {
 		}
 		ids[what] = s.ID
 	}
-	fold := func(s State, n Notification) State { return Fold(s, []Notification{n}, Options{SendResolved: true}).State }
+	fold := func(s State, n Notification) State {
+		return Fold(s, []Notification{n}, Options{SendResolved: true}).State
+	}
 	s := fold(State{}, note(0, "A"))
 	record("the first incident", s)
 	if again := fold(State{}, note(3, "-A")); again.ID != s.ID {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/common/version"
+	"github.com/prometheus/exporter-toolkit/web"
+	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
+
+	"alertchat/receiver"
+	"alertchat/receiver/httpapi"
+)
+
+// drainTime is how long a first signal leaves for what is being answered or
+// attempted: an attempt takes at most 10 s.
+const drainTime = 14 * time.Second
+
+// serve runs the receiver.
+type serve struct {
+	configFile  string
+	storagePath string
+	reloadEvery time.Duration
+	web         *web.FlagConfig
+}
+
+func newServe(app *kingpin.Application) *serve {
+	s := &serve{}
+	c := app.Command("serve", "Run the receiver.").Default()
+	c.Flag("config.file", "The configuration file.").Default("config.yml").StringVar(&s.configFile)
+	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template or a URL file has changed, and reload if so; 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
+	c.Flag("storage.path", "The folder for what waits and what is known of incidents. It must outlive restarts.").Default("data/").StringVar(&s.storagePath)
+	s.web = kingpinflag.AddFlags(c, ":9098")
+	return s
+}
+
+func (s *serve) run(ctx context.Context, env environment) error {
+	signals := make(chan os.Signal, 4)
+	env.notify(signals)
+
+	log := env.log
+	log.Info("Starting alertchat", "version", version.Info(), "build_context", version.BuildContext())
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		versioncollector.NewCollector("alertchat"),
+	)
+	if err := web.Validate(*s.web.WebConfigFile); err != nil {
+		return fmt.Errorf("load %s: %w", *s.web.WebConfigFile, err)
+	}
+	app, err := receiver.New(receiver.Options{ //nolint:contextcheck // the storage lives until Close, not until a context ends
+		ConfigFile:  s.configFile,
+		StoragePath: s.storagePath,
+		ReloadEvery: s.reloadEvery,
+		Logger:      log,
+		Registry:    registry,
+	})
+	if err != nil {
+		return err
+	}
+	server := httpapi.Server(app.Handler(), log)
+	return serveUntilSignal(ctx, app, log, signals, server, func() error {
+		return web.ListenAndServe(server, s.web, log)
+	})
+}
+
+// serveUntilSignal runs the receiver and its server. The first signal ends
+// what is being answered or attempted, the second abandons it.
+func serveUntilSignal(ctx context.Context, app *receiver.Receiver, log *slog.Logger, signals <-chan os.Signal, server *http.Server, listen func() error) error {
+	ctx, abandon := context.WithCancel(ctx)
+	defer abandon()
+	stop := make(chan struct{})
+	running := make(chan struct{})
+	go func() {
+		defer close(running)
+		app.Run(ctx, stop)
+	}()
+	failed := make(chan error, 1)
+	go func() { failed <- listen() }()
+
+	var failure error
+	select {
+	case failure = <-failed:
+		if errors.Is(failure, http.ErrServerClosed) || errors.Is(failure, net.ErrClosed) {
+			failure = nil
+		}
+	case <-untilEnd(ctx, app, log, signals):
+	}
+	log.Info("Stopping: ending what is being answered or attempted; what waits stays stored")
+	close(stop)
+	drain, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	go func() {
+		select {
+		case <-signals:
+			log.Warn("Second signal: abandoning what is being attempted; it is attempted again at the next start")
+			abandon()
+		case <-drain.Done():
+			abandon()
+		}
+	}()
+	err := server.Shutdown(drain)
+	<-running
+	if err := app.Close(context.WithoutCancel(ctx)); err != nil {
+		return fmt.Errorf("close the storage: %w", err)
+	}
+	if err != nil && failure == nil {
+		log.Warn("Some requests were still open at the end", "err", err)
+		return server.Close()
+	}
+	return failure
+}
+
+// untilEnd reloads at each SIGHUP and closes what it returns at the first
+// other signal, or when ctx ends.
+func untilEnd(ctx context.Context, app *receiver.Receiver, log *slog.Logger, signals <-chan os.Signal) <-chan struct{} {
+	end := make(chan struct{})
+	go func() {
+		defer close(end)
+		for {
+			select {
+			case sig := <-signals:
+				if sig != syscall.SIGHUP {
+					log.Info("Received a signal", "signal", sig.String())
+					return
+				}
+				if err := app.Reload(ctx); err != nil {
+					log.Error("Cannot reload; the config before it stays in use", "err", err)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return end
+}

@@ -1,0 +1,210 @@
+// Package receiver is alertchat: it wires the parts together and holds no
+// logic of its own. [New] loads the config and opens the storage, [Receiver.Run]
+// delivers, [Receiver.Reload] swaps the config for a newer one.
+//
+// A notification goes one way: the HTTP API hands over a body, package alert
+// decodes it, the routing tree divides it among spaces, the store makes it
+// safe, and the space's loop folds, renders and sends it.
+package receiver
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/chat"
+	"alertchat/receiver/delivery"
+	"alertchat/receiver/httpapi"
+	"alertchat/receiver/store"
+	"alertchat/receiver/webui"
+)
+
+// maxUnknownName bounds, in runes, what is kept of the name of a space that is
+// not in the config: anybody can post one.
+const maxUnknownName = 63
+
+// Options say what a receiver works with.
+type Options struct {
+	ConfigFile  string        // the path of the config file
+	StoragePath string        // the folder of the storage
+	ReloadEvery time.Duration // how often to look for changed files; 0: never
+	Logger      *slog.Logger
+	Registry    *prometheus.Registry
+	// Webhook, where it is set, gives the URL of a space's webhook in place of
+	// the config: the preview sends everything to its stand-in.
+	Webhook func(space string) (*chat.WebhookURL, error)
+}
+
+// Receiver is a running alertchat. Make one with [New].
+type Receiver struct {
+	options Options
+	log     *slog.Logger
+	started time.Time
+	store   *store.Store
+	manager *delivery.Manager
+	metrics metrics
+	handler http.Handler
+	world   atomic.Pointer[world]
+
+	stopping atomic.Bool
+
+	reloading sync.Mutex // held while a config is loaded: one reload at a time
+	mu        sync.Mutex // guards reloadError
+	// reloadError is why the files as they are now cannot be loaded; nil when
+	// they are what runs.
+	reloadError error
+}
+
+type metrics struct {
+	reloadOK   prometheus.Gauge
+	reloadTime prometheus.Gauge
+	unknown    prometheus.Counter
+	templates  *prometheus.CounterVec
+}
+
+// New loads the config and opens the storage. Its error lists all that is
+// wrong with the config. The storage may become ready later; until then
+// nothing is accepted.
+func New(o Options) (*Receiver, error) {
+	f := promauto.With(o.Registry)
+	r := &Receiver{
+		options: o,
+		log:     o.Logger,
+		started: time.Now(),
+		metrics: metrics{
+			reloadOK: f.NewGauge(prometheus.GaugeOpts{
+				Name: "alertchat_config_last_reload_successful",
+				Help: "Whether the config and templates on disk are those that are used.",
+			}),
+			reloadTime: f.NewGauge(prometheus.GaugeOpts{
+				Name: "alertchat_config_last_reload_success_timestamp_seconds",
+				Help: "When the config in use was loaded.",
+			}),
+			unknown: f.NewCounter(prometheus.CounterOpts{
+				Name: "alertchat_notifications_unknown_space_total",
+				Help: "Notifications posted to a space that is not in the config, which went to the root's space.",
+			}),
+			templates: f.NewCounterVec(prometheus.CounterOpts{
+				Name: "alertchat_template_failures_total",
+				Help: "Templates that failed while a message was rendered; the built-in one took their place.",
+			}, []string{"space"}),
+		},
+	}
+	w, err := r.load()
+	if err != nil {
+		return nil, err
+	}
+	r.store = store.Open(store.Options{Path: o.StoragePath, Logger: o.Logger, Registerer: o.Registry})
+	o.Registry.MustRegister(&queueCollector{r})
+	r.manager = delivery.New(delivery.Options{Store: r.store, Logger: o.Logger, Registerer: o.Registry})
+	r.use(w)
+	page := webui.New(r.status, o.Logger)
+	r.handler = httpapi.New(httpapi.Options{
+		Accept:     r.accept,
+		Ready:      r.ready,
+		Reload:     r.Reload,
+		Page:       http.HandlerFunc(page.Page),
+		Status:     http.HandlerFunc(page.JSON),
+		Gatherer:   o.Registry,
+		Registerer: o.Registry,
+		Logger:     o.Logger,
+	})
+	return r, nil
+}
+
+// Handler answers HTTP requests.
+func (r *Receiver) Handler() http.Handler { return r.handler }
+
+// Run delivers until stop is closed and what is being attempted has ended, or
+// until ctx ends.
+func (r *Receiver) Run(ctx context.Context, stop <-chan struct{}) {
+	var watching sync.WaitGroup
+	if r.options.ReloadEvery > 0 {
+		watching.Go(func() { r.watch(ctx, stop) })
+	}
+	watching.Go(func() {
+		select {
+		case <-stop:
+		case <-ctx.Done():
+		}
+		r.stopping.Store(true)
+	})
+	r.manager.Run(ctx, stop)
+	watching.Wait()
+}
+
+// Close closes the storage. Call it when Run has returned and no request is
+// being answered any more.
+func (r *Receiver) Close(ctx context.Context) error { return r.store.Close(ctx) }
+
+func (r *Receiver) ready() error {
+	if r.stopping.Load() {
+		return errStopping
+	}
+	return r.store.Ready()
+}
+
+// accept makes a payload safe: when it returns nil, each of its shares is on
+// disk.
+func (r *Receiver) accept(ctx context.Context, space string, body []byte) error {
+	p, err := alert.Decode(body)
+	if err != nil {
+		return err
+	}
+	w := r.world.Load()
+	now := time.Now()
+	var notes []alert.Notification
+	if space == "" {
+		if notes, err = w.divide(p, body, now); err != nil {
+			return err
+		}
+	} else {
+		n := alert.Notification{Space: space, Group: p.Group(), ReceivedAt: now, Body: body}
+		if w.spaces[space] == nil {
+			r.metrics.unknown.Inc()
+			n.Space, n.Unknown = w.root, shorten(space)
+		}
+		notes = []alert.Notification{n}
+	}
+	if err := r.store.Add(ctx, notes); err != nil {
+		return err
+	}
+	names := make([]string, len(notes))
+	for i := range notes {
+		names[i] = notes[i].Space
+	}
+	r.manager.Ring(names...)
+	return nil
+}
+
+// divide makes a notification for each space that the routing tree names.
+func (w *world) divide(p *alert.Payload, body []byte, now time.Time) ([]alert.Notification, error) {
+	shares := w.tree.Route(p)
+	notes := make([]alert.Notification, len(shares))
+	for i, s := range shares {
+		notes[i] = alert.Notification{Space: s.Space, Group: p.Group(), ReceivedAt: now, Body: body}
+		if s.All {
+			continue
+		}
+		part, err := json.Marshal(p.Part(s.Indices))
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", alert.ErrNotJSON, err)
+		}
+		notes[i].Body = part
+	}
+	return notes, nil
+}
+
+func shorten(name string) string {
+	runes := []rune(name)
+	return string(runes[:min(len(runes), maxUnknownName)])
+}
