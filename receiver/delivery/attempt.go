@@ -40,7 +40,7 @@ func (l *loop) deliver(ctx context.Context, s *Space, place string, d *Delivery)
 		}
 		step.Message, step.Thread, step.Done = receipt.Message, receipt.Thread, true
 		if i < len(d.Steps)-1 {
-			if err := l.m.store.Save(ctx, l.lease, d); err != nil {
+			if err := l.keep(ctx, d); err != nil {
 				return err
 			}
 		}
@@ -194,7 +194,7 @@ func (l *loop) unthread(ctx context.Context, d *Delivery) error {
 		t := &d.Known[i].State.Thread
 		t.Name, t.Key = "", ""
 	}
-	return l.m.store.Save(ctx, l.lease, d)
+	return l.keep(ctx, d)
 }
 
 // refused replaces what is left of a delivery that Chat will never take by the
@@ -224,7 +224,7 @@ func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
 		return err
 	}
 	d.Steps, d.Plain = append(done, more...), true
-	return l.m.store.Save(ctx, l.lease, d)
+	return l.keep(ctx, d)
 }
 
 // die settles a delivery that is given up.
@@ -239,17 +239,22 @@ func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error
 	return l.settle(ctx, d)
 }
 
-// settle stores a delivery that has ended. It does not give up: the store's
-// failure passes, and until then nothing else may be told.
+// settle stores a delivery that has ended.
 func (l *loop) settle(ctx context.Context, d *Delivery) error {
+	if err := l.keep(ctx, d); err != nil {
+		return err
+	}
+	l.remove(d)
+	l.m.metrics.folds(d.Space, d.folded)
+	return nil
+}
+
+// keep stores what became of a delivery in Chat. It does not give up: the
+// store's failure passes, and until then nothing else may be told.
+func (l *loop) keep(ctx context.Context, d *Delivery) error {
 	for {
 		err := l.m.store.Save(ctx, l.lease, d)
-		if err == nil {
-			l.remove(d)
-			l.m.metrics.folds(d.Space, d.folded)
-			return nil
-		}
-		if errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
 			return err
 		}
 		if !sleep(ctx, l.stop, storeRetry) {

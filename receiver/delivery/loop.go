@@ -25,6 +25,7 @@ type loop struct {
 
 	lease   Lease
 	planned []*Delivery // frozen and not settled, oldest first
+	stale   bool        // whether planned is to be read from the store
 	backoff backoff
 }
 
@@ -52,20 +53,7 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 	if l.after != nil {
 		<-l.after
 	}
-	l.lease = lease
-	for {
-		planned, err := l.m.store.Planned(ctx, l.name)
-		if err == nil {
-			l.planned = planned
-			for _, d := range planned {
-				d.tried = true // the process before this one may have sent it
-			}
-			break
-		}
-		if err := l.trouble(ctx, err); err != nil {
-			return err
-		}
-	}
+	l.lease, l.stale = lease, true
 	for {
 		select {
 		case <-l.stop:
@@ -79,6 +67,8 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 			return nil
 		}
 		if err := l.turn(ctx, s); err != nil {
+			// What was being stored may or may not have been.
+			l.stale = true
 			if err := l.trouble(ctx, err); err != nil {
 				return err
 			}
@@ -102,6 +92,11 @@ func (l *loop) trouble(ctx context.Context, err error) error {
 
 // turn delivers one message, or waits for something to do.
 func (l *loop) turn(ctx context.Context, s *Space) error {
+	if l.stale {
+		if err := l.load(ctx); err != nil {
+			return err
+		}
+	}
 	var waiting []Waiting
 	if len(l.planned) == 0 {
 		var err error
@@ -134,6 +129,19 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 		return err
 	}
 	return l.deliver(ctx, s, place, d)
+}
+
+// load reads what is planned. Whoever planned it may have sent it already.
+func (l *loop) load(ctx context.Context) error {
+	planned, err := l.m.store.Planned(ctx, l.name)
+	if err != nil {
+		return err
+	}
+	for _, d := range planned {
+		d.tried = true
+	}
+	l.planned, l.stale = planned, false
+	return nil
 }
 
 // nowhere waits after the destination could not even be read.

@@ -243,7 +243,7 @@ func TestASecondProcessWaitsForTheFolder(t *testing.T) {
 		if _, err := second.Acquire(ctx); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Acquire() = %v, want %v", err, context.DeadlineExceeded)
 		}
-		if n := book.count("storage unavailable"); n != 1 {
+		if n := book.count("The storage is unavailable"); n != 1 {
 			t.Errorf("it was logged %d times, want once:\n%s", n, book)
 		}
 		closeStore(t, first)
@@ -293,7 +293,7 @@ func TestAFullDiskPasses(t *testing.T) {
 		equal(t, "what waits on a full disk", waiting(t, s, "ops"), ids)
 		pass(5 * time.Second)
 		wantUnavailable(t, "Ready()", s.Ready(), "the disk is full")
-		if n := book.count("storage unavailable"); n != 1 {
+		if n := book.count("The storage is unavailable"); n != 1 {
 			t.Errorf("it was logged %d times, want once:\n%s", n, book)
 		}
 		limit(1 << 30)
@@ -631,7 +631,7 @@ func TestAFolderThatCannotBeUsedSaysSo(t *testing.T) {
 			s := store.Open(o)
 			pass(3 * time.Second)
 			wantUnavailable(t, "Ready()", s.Ready(), part)
-			if n := book.count("storage unavailable"); n != 1 {
+			if n := book.count("The storage is unavailable"); n != 1 {
 				t.Errorf("it was logged %d times, want once:\n%s", n, book)
 			}
 			closeStore(t, s)

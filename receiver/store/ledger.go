@@ -26,7 +26,7 @@ func (s *Store) Known(ctx context.Context, space string, g alert.Group) (inciden
 			}
 			if err := json.Unmarshal(text, &state); err != nil {
 				state = incident.State{}
-				s.log.Warn("stored state of an incident is damaged: its group begins anew",
+				s.log.Warn("The stored state of an incident is damaged: its group begins anew",
 					"space", space, "group", g.String(), "err", err)
 			}
 			return nil

@@ -35,7 +35,7 @@ func (s *Store) rescueOpen(ctx context.Context, d *database, lock **folderLock) 
 		}
 		s.judge(s.faultOf(err))
 		if s.pause(openInterval) {
-			s.log.Error("closed before the database could be carried over: what it held is lost", "folder", s.folder, "err", err)
+			s.log.Error("Closed before the database could be carried over: what it held is lost", "folder", s.folder, "err", err)
 			return
 		}
 		err = nil
@@ -115,7 +115,7 @@ func (s *Store) rescue(ctx context.Context, source *sql.Conn) error {
 	if err := syncFolder(s.folder); err != nil {
 		return err
 	}
-	s.log.Warn("database taken over into a new file", "folder", s.folder, "notifications", c.rows["notifications"],
+	s.log.Warn("The database was taken over into a new file", "folder", s.folder, "notifications", c.rows["notifications"],
 		"deliveries", c.rows["deliveries"], "incidents", c.rows["incidents"], "unreadable", c.lost)
 	return nil
 }
@@ -134,7 +134,7 @@ func (s *Store) finishRescue() error {
 		if err := os.Rename(from, aside+suffix); err != nil {
 			return err
 		}
-		s.log.Warn("old database file moved aside: remove it when nobody needs it", "from", from, "to", aside+suffix)
+		s.log.Warn("The old database file was moved aside: remove it when nobody needs it", "from", from, "to", aside+suffix)
 	}
 	if err := os.Rename(s.path(rescuedName), s.path(fileName)); err != nil {
 		return err

@@ -226,7 +226,7 @@ func (s *Store) setCause(cause *unavailableError) {
 	if cause == nil {
 		if before != nil {
 			s.failing.Set(0)
-			s.log.Info("storage works", "folder", s.folder)
+			s.log.Info("The storage is ready", "folder", s.folder)
 		}
 		return
 	}
@@ -242,5 +242,9 @@ func (s *Store) setCause(cause *unavailableError) {
 		log = s.log.Warn
 	case failing, damaged, gone, newer:
 	}
-	log("storage unavailable", "cause", cause.cause, "folder", s.folder, "err", cause.err)
+	attrs := []any{"cause", cause.cause, "folder", s.folder}
+	if cause.err != nil {
+		attrs = append(attrs, "err", cause.err)
+	}
+	log("The storage is unavailable", attrs...)
 }
