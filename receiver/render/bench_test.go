@@ -1,0 +1,21 @@
+package render_test
+
+import (
+	"fmt"
+	"testing"
+
+	"alertchat/receiver/incident"
+)
+
+func BenchmarkRender(b *testing.B) {
+	r := renderer(b, nil)
+	for _, n := range []int{1, 10, 100, 1000} {
+		tellings := []incident.Telling{telling(b, thousand(b, n))}
+		b.Run(fmt.Sprintf("alerts=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Render(tellings, noon())
+			}
+		})
+	}
+}

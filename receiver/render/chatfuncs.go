@@ -1,0 +1,193 @@
+package render
+
+import (
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode"
+
+	amtemplate "github.com/prometheus/alertmanager/template"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/incident"
+)
+
+// raw lets a value through as it is.
+func (x *executor) raw(v any) (markup, error) {
+	s := stringOf(v)
+	return markup(clip(s, maxValue)), x.charge(1 + len(s)/1024)
+}
+
+// truncate cuts a string to a number of characters. In a card's text it takes
+// what include puts out, too: tags are closed, and do not count.
+func (x *executor) truncate(n int, v any) (any, error) {
+	s, err := x.text(v)
+	if err != nil {
+		return nil, err
+	}
+	n = max(n, 0)
+	if _, ok := v.(markup); !ok {
+		return cut(s, n, maxOutput), nil
+	}
+	if x.context == contextHTML {
+		return markup(truncateHTML(s, n)), nil
+	}
+	return markup(cut(s, n, maxOutput)), nil
+}
+
+// mention returns what notifies a user, or all people in the space. It is
+// nothing where people were notified before, where Chat would not take it, and
+// for what is no user's id: a label's value may be anything.
+func (x *executor) mention(v any) (markup, error) {
+	id, err := x.text(v)
+	if err != nil {
+		return "", err
+	}
+	id = strings.TrimPrefix(strings.TrimSpace(id), "users/")
+	if x.quiet || x.context != contextText && x.context != contextDocument {
+		return "", nil
+	}
+	if id != "all" && (id == "" || len(id) > 64 || strings.Trim(id, "0123456789") != "") {
+		return "", nil
+	}
+	return markup("<users/" + id + ">"), nil
+}
+
+// silenceURL returns a link to Alertmanager's form for a silence of an alert,
+// or of what all alerts of a group share. It is empty where Alertmanager has no
+// URL that a browser could open.
+func (x *executor) silenceURL(v any) (string, error) {
+	if x.data == nil {
+		return "", nil
+	}
+	base, ok := alertmanagerURL(x.data.ExternalURL)
+	if !ok {
+		return "", nil
+	}
+	var labels amtemplate.KV
+	switch v := v.(type) {
+	case amtemplate.Alert:
+		labels = v.Labels
+	case *amtemplate.Alert:
+		labels = v.Labels
+	case *Data:
+		labels = v.CommonLabels
+		if len(labels) == 0 {
+			labels = v.GroupLabels
+		}
+	default:
+		return "", fmt.Errorf("silenceURL takes an alert or the whole data, not a %T", v)
+	}
+	if len(labels) == 0 {
+		return "", nil
+	}
+	for _, v := range labels {
+		if strings.HasSuffix(v, ellipsis) {
+			return "", nil // a value that was cut matches nothing
+		}
+	}
+	return base + "/#/silences/new?filter=" + matchers(labels), x.charge(1 + len(labels))
+}
+
+// alertmanagerURL returns Alertmanager's external URL without a slash at its end.
+func alertmanagerURL(external string) (string, bool) {
+	u, ok := webURL(external)
+	return strings.TrimRight(u, "/"), ok
+}
+
+// matchers returns labels as matchers, encoded for a URL. Alertmanager's page
+// does not read a plus as a space.
+func matchers(labels amtemplate.KV) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i, pair := range labels.SortedPairs() {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		if b.Len() > maxURL {
+			break // the link is left out as a whole
+		}
+		b.WriteString(matcherName(pair.Name))
+		b.WriteByte('=')
+		b.WriteString(quoteMatcher(pair.Value))
+	}
+	b.WriteByte('}')
+	return strings.ReplaceAll(url.QueryEscape(b.String()), "+", "%20")
+}
+
+// matcherName quotes the names that Alertmanager's classic syntax does not take.
+func matcherName(name string) string {
+	classic := func(r rune) bool {
+		return r == '_' || r < 0x80 && (unicode.IsLetter(r) || unicode.IsDigit(r))
+	}
+	if name != "" && !unicode.IsDigit(rune(name[0])) && !strings.ContainsFunc(name, func(r rune) bool { return !classic(r) }) {
+		return name
+	}
+	return quoteMatcher(name)
+}
+
+func quoteMatcher(s string) string {
+	if !strings.ContainsAny(s, "\\\"\n") {
+		return `"` + s + `"`
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`).Replace(s) + `"`
+}
+
+// look is how a status and a severity are shown.
+type look struct{ icon, color string }
+
+// lookOf takes a status, a severity, an alert, or the whole data.
+func lookOf(v any) (look, error) {
+	severity, resolved := "", false
+	switch v := v.(type) {
+	case amtemplate.Alert:
+		severity, resolved = v.Labels["severity"], v.Status == alert.Resolved
+	case *amtemplate.Alert:
+		severity, resolved = v.Labels["severity"], v.Status == alert.Resolved
+	case *Data:
+		severity, resolved = v.Severity, v.Status == alert.Resolved
+	case nil:
+	case string:
+		severity, resolved = v, v == alert.Resolved
+	case markup:
+		severity, resolved = string(v), string(v) == alert.Resolved
+	default:
+		return look{}, fmt.Errorf("an alert, the whole data, a status or a severity is expected, not a %T", v)
+	}
+	switch rank := incident.Rank(severity); {
+	case resolved:
+		return look{icon: "✅", color: "#188038"}, nil
+	case rank == incident.Rank("info"):
+		return look{icon: "🔵", color: "#1a73e8"}, nil
+	case rank == incident.Rank("warning"):
+		return look{icon: "🟠", color: "#e37400"}, nil
+	default:
+		return look{icon: "🔴", color: "#d93025"}, nil
+	}
+}
+
+// severityIcon returns an emoji that tells how bad something is.
+func severityIcon(v any) (markup, error) {
+	l, err := lookOf(v)
+	return markup(l.icon), err
+}
+
+// statusColor returns a colour that does, for <font color="…">.
+func statusColor(v any) (markup, error) {
+	l, err := lookOf(v)
+	return markup(l.color), err
+}
+
+// worstFirst returns the alerts in the order in which they are shown. Equal
+// ones stand by fingerprint: the order must not depend on how they arrived.
+func worstFirst(alerts amtemplate.Alerts) amtemplate.Alerts {
+	sorted := slices.Clone(alerts)
+	slices.SortStableFunc(sorted, func(a, b amtemplate.Alert) int {
+		if d := incident.Worse(a, b); d != 0 {
+			return d
+		}
+		return strings.Compare(a.Fingerprint, b.Fingerprint)
+	})
+	return sorted
+}

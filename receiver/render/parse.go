@@ -1,0 +1,325 @@
+package render
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+	"text/template/parse"
+	"unicode/utf8"
+
+	htmltemplate "html/template"
+
+	amtemplate "github.com/prometheus/alertmanager/template"
+
+	"alertchat/templates"
+)
+
+// Fault is a template that cannot be used. Its text begins with where it is.
+type Fault struct {
+	Where  string // the string's place in the config, "spaces[ops].card.title", or the file's name
+	Line   int    // counted from 1 inside of the string or file; 0 where it is not known
+	Column int    // in bytes, from 1; 0 where it is not known
+	Err    error
+}
+
+// Error returns the place and the cause.
+func (f *Fault) Error() string {
+	return position(f.Where, f.Line, f.Column) + ": " + f.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+func position(where string, line, column int) string {
+	if line > 0 {
+		where += ":" + strconv.Itoa(line)
+	}
+	if column > 0 {
+		where += ":" + strconv.Itoa(column)
+	}
+	return where
+}
+
+// trees are parsed templates by name. Once they are guarded they never change.
+type trees map[string]*parse.Tree
+
+// source is a text that defines templates.
+type source struct {
+	where string // for faults
+	name  string // under which what stands outside of all definitions is known
+	text  string
+}
+
+// parseSource parses one text. Templates that it defines replace those of set,
+// empty ones too; that is why this does not leave it to text/template, which
+// keeps the old one then.
+func (set trees) parseSource(s source) error {
+	if !utf8.ValidString(s.text) {
+		return &Fault{Where: s.where, Err: errors.New("not UTF-8")}
+	}
+	t := parse.New(s.where)
+	found := map[string]*parse.Tree{}
+	if _, err := t.Parse(s.text, "", "", found, functionNames()); err != nil {
+		return parseFault(s.where, err)
+	}
+	for name, tree := range found {
+		if name == s.where {
+			tree.Name = s.name
+		}
+		set[tree.Name] = tree
+	}
+	return nil
+}
+
+// parseFault takes the line out of an error of package parse, which gives it as
+// text only: "template: NAME:LINE: cause".
+func parseFault(where string, err error) *Fault {
+	f := &Fault{Where: where, Err: err}
+	rest, ok := strings.CutPrefix(err.Error(), "template: "+where+":")
+	if !ok {
+		return f
+	}
+	number, cause, ok := strings.Cut(rest, ": ")
+	if line, err := strconv.Atoi(number); ok && err == nil {
+		f.Line, f.Err = line, errors.New(cause)
+	}
+	return f
+}
+
+// functionNames returns the names of all functions, the language's own too.
+func functionNames() map[string]any {
+	names := map[string]any{}
+	for _, name := range []string{
+		"and", "call", "eq", "ge", "gt", "html", "index", "js", "le", "len", "lt", "ne", "not", "or",
+		"print", "printf", "println", "slice", "urlquery",
+	} {
+		names[name] = true
+	}
+	for name := range new(executor).functions() {
+		names[name] = true
+	}
+	delete(names, escapeCall)
+	return names
+}
+
+// builtins parses Alertmanager's own templates and ours.
+func builtins() (trees, error) {
+	set := trees{}
+	var am *template.Template
+	if _, err := amtemplate.FromGlobs(nil, func(t *template.Template, _ *htmltemplate.Template) { am = t }); err != nil {
+		return nil, fmt.Errorf("alertmanager's templates: %w", err)
+	}
+	for _, t := range am.Templates() {
+		if t.Tree != nil {
+			tree := t.Copy()
+			tree.ParseName = "alertmanager.tmpl"
+			set[t.Name()] = tree
+		}
+	}
+	names, err := fs.Glob(templates.FS, "*.tmpl")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		text, err := fs.ReadFile(templates.FS, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := set.parseSource(source{where: name, name: name, text: string(text)}); err != nil {
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+// unknown returns the faults of calls, in the templates with the given texts,
+// to templates that do not exist.
+func (set trees) unknown(sources []source) []error {
+	var faults []*Fault
+	for _, s := range sources {
+		for _, tree := range set {
+			if tree.ParseName != s.where {
+				continue
+			}
+			walk(tree.Root, func(n parse.Node) {
+				name, ok := called(n)
+				if ok && set[name] == nil {
+					line, column := lineColumn(s.text, int(n.Position()))
+					faults = append(faults, &Fault{Where: s.where, Line: line, Column: column, Err: fmt.Errorf("no template is called %q", name)})
+				}
+			})
+		}
+	}
+	slices.SortStableFunc(faults, func(a, b *Fault) int {
+		return cmp.Or(cmp.Compare(a.Where, b.Where), a.Line-b.Line, a.Column-b.Column)
+	})
+	errs := make([]error, len(faults))
+	for i, f := range faults {
+		errs[i] = f
+	}
+	return errs
+}
+
+// called returns the name of the template that a node calls: as an action, or
+// by include with a literal.
+func called(n parse.Node) (name string, ok bool) {
+	switch n := n.(type) {
+	case *parse.TemplateNode:
+		return n.Name, true
+	case *parse.CommandNode:
+		if len(n.Args) < 2 {
+			return "", false
+		}
+		f, isFunc := n.Args[0].(*parse.IdentifierNode)
+		literal, isString := n.Args[1].(*parse.StringNode)
+		if isFunc && isString && f.Ident == "include" {
+			return literal.Text, true
+		}
+	}
+	return "", false
+}
+
+func lineColumn(text string, offset int) (line, column int) {
+	before := text[:min(offset, len(text))]
+	line = 1 + strings.Count(before, "\n")
+	return line, len(before) - strings.LastIndexByte(before, '\n')
+}
+
+// walk calls visit for each node of a tree that can hold a call.
+func walk(n parse.Node, visit func(parse.Node)) {
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n == nil {
+			return
+		}
+		for _, child := range n.Nodes {
+			walk(child, visit)
+		}
+	case *parse.ActionNode:
+		walk(n.Pipe, visit)
+	case *parse.IfNode:
+		walkBranch(&n.BranchNode, visit)
+	case *parse.WithNode:
+		walkBranch(&n.BranchNode, visit)
+	case *parse.RangeNode:
+		walkBranch(&n.BranchNode, visit)
+	case *parse.TemplateNode:
+		visit(n)
+		walk(n.Pipe, visit)
+	case *parse.PipeNode:
+		if n == nil {
+			return
+		}
+		for _, c := range n.Cmds {
+			walk(c, visit)
+		}
+	case *parse.CommandNode:
+		visit(n)
+		for _, a := range n.Args {
+			walk(a, visit)
+		}
+	}
+}
+
+func walkBranch(n *parse.BranchNode, visit func(parse.Node)) {
+	walk(n.Pipe, visit)
+	walk(n.List, visit)
+	walk(n.ElseList, visit)
+}
+
+// escapeCall is what guard puts last into each pipeline that puts something
+// out. No template can write it itself: parsing does not know it.
+const escapeCall = "_escape"
+
+// What guard puts between the nodes of a template: texts that the output takes
+// as marks. A call of a function would cost more than most of what it guards.
+const (
+	markPrefix = "\xff\x00" // no UTF-8, so that no template and no value holds it
+	markStep   = 's'        // first in each turn of a loop
+	markEnter  = 'e'        // before the call of a template
+	markLeave  = 'l'        // after it
+)
+
+// guard rewrites a tree, once, so that what it puts out is escaped and so that
+// nothing in it can run for ever: see [executor].
+func guard(tree *parse.Tree) { guardList(tree, tree.Root) }
+
+func guardList(tree *parse.Tree, list *parse.ListNode) {
+	if list == nil {
+		return
+	}
+	nodes := make([]parse.Node, 0, len(list.Nodes))
+	for _, n := range list.Nodes {
+		switch n := n.(type) {
+		case *parse.ActionNode:
+			if len(n.Pipe.Decl) == 0 {
+				n.Pipe.Cmds = append(n.Pipe.Cmds, command(escapeCall, n.Pos))
+			}
+		case *parse.IfNode:
+			guardList(tree, n.List)
+			guardList(tree, n.ElseList)
+		case *parse.WithNode:
+			guardList(tree, n.List)
+			guardList(tree, n.ElseList)
+		case *parse.RangeNode:
+			guardList(tree, n.List)
+			guardList(tree, n.ElseList)
+			n.List.Nodes = append([]parse.Node{mark(tree, n, markStep)}, n.List.Nodes...)
+		case *parse.TemplateNode:
+			nodes = append(nodes, mark(tree, n, markEnter), n, mark(tree, n, markLeave))
+			continue
+		}
+		nodes = append(nodes, n)
+	}
+	list.Nodes = nodes
+}
+
+// mark returns a mark that knows the place of the node that it stands for.
+func mark(tree *parse.Tree, n parse.Node, kind byte) *parse.TextNode {
+	place, _ := tree.ErrorContext(n)
+	return &parse.TextNode{NodeType: parse.NodeText, Pos: n.Position(), Text: []byte(markPrefix + string(kind) + place)}
+}
+
+func command(name string, pos parse.Pos) *parse.CommandNode {
+	return &parse.CommandNode{
+		NodeType: parse.NodeCommand, Pos: pos,
+		Args: []parse.Node{parse.NewIdentifier(name).SetPos(pos)},
+	}
+}
+
+// locate takes the place out of an error of package template, which gives it
+// as text only: "template: NAME:LINE:COLUMN: executing …".
+func locate(err error) (name string, line int) {
+	rest, ok := strings.CutPrefix(err.Error(), "template: ")
+	if !ok {
+		return "", 0
+	}
+	place, _, ok := strings.Cut(rest, ": executing ")
+	if !ok {
+		return "", 0
+	}
+	parts := strings.Split(place, ":")
+	n := len(parts)
+	if n < 3 {
+		return "", 0
+	}
+	if line, err := strconv.Atoi(parts[n-2]); err == nil {
+		return strings.Join(parts[:n-2], ":"), line
+	}
+	return "", 0
+}
+
+// brief is an error whose text is bounded: package template prints whole values
+// into its errors.
+type brief struct{ err error }
+
+// Error returns the beginning of the text.
+func (b brief) Error() string { return cut(plainLine(clip(b.err.Error(), maxValue)), 500, maxValue) }
+
+// Unwrap returns the error.
+func (b brief) Unwrap() error { return b.err }
