@@ -21,7 +21,13 @@ type googleChat struct {
 
 func startChat(t *testing.T) *googleChat {
 	t.Helper()
-	c := &googleChat{Server: chattest.New(chattest.Options{}), hooks: map[string]string{}}
+	return startChatWith(t, chattest.Options{})
+}
+
+// startChatWith starts a stand-in that may be at fault.
+func startChatWith(t *testing.T, o chattest.Options) *googleChat {
+	t.Helper()
+	c := &googleChat{Server: chattest.New(o), hooks: map[string]string{}}
 	server := httptest.NewServer(c)
 	t.Cleanup(server.Close)
 	c.address = server.URL

@@ -29,7 +29,8 @@ type programs struct {
 }
 
 // findPrograms builds alertchat and looks for the others in .tools. Without
-// them the test is skipped, or fails in CI.
+// them the test is skipped, or fails in CI. A test that needs no Alertmanager
+// calls buildAlertchat alone.
 func findPrograms(t *testing.T) programs {
 	t.Helper()
 	tool := func(name string) string {
@@ -45,19 +46,25 @@ func findPrograms(t *testing.T) programs {
 		}
 		return path
 	}
-	p := programs{
+	return programs{
 		amtool: tool("amtool-" + newest),
 		alertmanager: map[string]string{
 			newest: tool("alertmanager-" + newest),
 			older:  tool("alertmanager-" + older),
 		},
-		alertchat: filepath.Join(t.TempDir(), "alertchat"),
+		alertchat: buildAlertchat(t),
 	}
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", p.alertchat, "alertchat/cmd/alertchat")
+}
+
+// buildAlertchat builds the program and returns its path.
+func buildAlertchat(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "alertchat")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, "alertchat/cmd/alertchat")
 	if output, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build alertchat: %v\n%s", err, output)
 	}
-	return p
+	return path
 }
 
 // alertchat is the receiver under test. It can be killed and started again on
@@ -86,17 +93,23 @@ func startAlertchat(t *testing.T, p programs, config string) *alertchat {
 	return a
 }
 
-// start runs the receiver, which must not run at the time.
+// start runs the receiver, which must not run at the time, until it is ready.
 func (a *alertchat) start(t *testing.T) {
 	t.Helper()
-	a.process = startProcess(t, a.path,
-		"--config.file="+a.configFile,
-		"--config.auto-reload-interval=0",
-		"--storage.path="+a.storage,
-		"--web.listen-address="+a.address,
-		"--log.level=debug",
-	)
+	a.launch(t)
 	a.waitReady(t, a.address)
+}
+
+// launch runs the receiver, which must not run at the time.
+func (a *alertchat) launch(t *testing.T, flags ...string) {
+	t.Helper()
+	a.process = startProcess(t, a.path, append([]string{
+		"--config.file=" + a.configFile,
+		"--config.auto-reload-interval=0",
+		"--storage.path=" + a.storage,
+		"--web.listen-address=" + a.address,
+		"--log.level=debug",
+	}, flags...)...)
 }
 
 // reload replaces the config and sends SIGHUP.
