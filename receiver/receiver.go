@@ -46,16 +46,16 @@ type Options struct {
 
 // Receiver is a running alertchat. Make one with [New].
 type Receiver struct {
-	options Options
-	log     *slog.Logger
-	started time.Time
-	store   *store.Store
-	manager *delivery.Manager
-	metrics metrics
-	handler http.Handler
-	world   atomic.Pointer[world]
-
-	stopping atomic.Bool
+	loading     LoadOptions
+	reloadEvery time.Duration
+	log         *slog.Logger
+	started     time.Time
+	store       *store.Store
+	manager     *delivery.Manager
+	metrics     metrics
+	handler     http.Handler
+	setup       atomic.Pointer[Setup]
+	stopping    atomic.Bool
 
 	reloading sync.Mutex // held while a config is loaded: one reload at a time
 	mu        sync.Mutex // guards reloadError
@@ -77,9 +77,9 @@ type metrics struct {
 func New(o Options) (*Receiver, error) {
 	f := promauto.With(o.Registry)
 	r := &Receiver{
-		options: o,
-		log:     o.Logger,
-		started: time.Now(),
+		reloadEvery: o.ReloadEvery,
+		log:         o.Logger,
+		started:     time.Now(),
 		metrics: metrics{
 			reloadOK: f.NewGauge(prometheus.GaugeOpts{
 				Name: "alertchat_config_last_reload_successful",
@@ -99,14 +99,15 @@ func New(o Options) (*Receiver, error) {
 			}, []string{"space"}),
 		},
 	}
-	w, err := r.load()
+	r.loading = LoadOptions{ConfigFile: o.ConfigFile, Logger: o.Logger, Webhook: o.Webhook, Failures: r.metrics.templates}
+	s, err := Load(r.loading)
 	if err != nil {
 		return nil, err
 	}
 	r.store = store.Open(store.Options{Path: o.StoragePath, Logger: o.Logger, Registerer: o.Registry})
 	o.Registry.MustRegister(&queueCollector{r})
 	r.manager = delivery.New(delivery.Options{Store: r.store, Logger: o.Logger, Registerer: o.Registry})
-	r.use(w)
+	r.use(s)
 	page := webui.New(r.status, o.Logger)
 	r.handler = httpapi.New(httpapi.Options{
 		Accept:     r.accept,
@@ -128,7 +129,7 @@ func (r *Receiver) Handler() http.Handler { return r.handler }
 // until ctx ends.
 func (r *Receiver) Run(ctx context.Context, stop <-chan struct{}) {
 	var watching sync.WaitGroup
-	if r.options.ReloadEvery > 0 {
+	if r.reloadEvery > 0 {
 		watching.Go(func() { r.watch(ctx, stop) })
 	}
 	watching.Go(func() {
@@ -160,18 +161,18 @@ func (r *Receiver) accept(ctx context.Context, space string, body []byte) error 
 	if err != nil {
 		return err
 	}
-	w := r.world.Load()
+	s := r.setup.Load()
 	now := time.Now()
 	var notes []alert.Notification
 	if space == "" {
-		if notes, err = w.divide(p, body, now); err != nil {
+		if notes, err = s.divide(p, body, now); err != nil {
 			return err
 		}
 	} else {
 		n := alert.Notification{Space: space, Group: p.Group(), ReceivedAt: now, Body: body}
-		if w.spaces[space] == nil {
+		if s.spaces[space] == nil {
 			r.metrics.unknown.Inc()
-			n.Space, n.Unknown = w.root, shorten(space)
+			n.Space, n.Unknown = s.root, shorten(space)
 		}
 		notes = []alert.Notification{n}
 	}
@@ -187,15 +188,15 @@ func (r *Receiver) accept(ctx context.Context, space string, body []byte) error 
 }
 
 // divide makes a notification for each space that the routing tree names.
-func (w *world) divide(p *alert.Payload, body []byte, now time.Time) ([]alert.Notification, error) {
-	shares := w.tree.Route(p)
+func (s *Setup) divide(p *alert.Payload, body []byte, now time.Time) ([]alert.Notification, error) {
+	shares := s.tree.Route(p)
 	notes := make([]alert.Notification, len(shares))
-	for i, s := range shares {
-		notes[i] = alert.Notification{Space: s.Space, Group: p.Group(), ReceivedAt: now, Body: body}
-		if s.All {
+	for i, share := range shares {
+		notes[i] = alert.Notification{Space: share.Space, Group: p.Group(), ReceivedAt: now, Body: body}
+		if share.All {
 			continue
 		}
-		part, err := json.Marshal(p.Part(s.Indices))
+		part, err := json.Marshal(p.Part(share.Indices))
 		if err != nil {
 			return nil, fmt.Errorf("%w: %w", alert.ErrNotJSON, err)
 		}

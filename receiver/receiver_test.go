@@ -175,10 +175,15 @@ func TestAFailedReloadChangesNothing(t *testing.T) {
 	if _, metrics := r.get("/metrics"); !strings.Contains(metrics, "alertchat_config_last_reload_successful 0") {
 		t.Error("alertchat_config_last_reload_successful is not 0")
 	}
-	r.write("config.yml", routed)
+	r.write("config.yml", "nonsense")
+	r.until("the next fault is shown", func() bool {
+		_, status := r.get("/api/v1/status")
+		return strings.Contains(status, "config.yml:1")
+	})
+	r.putBack("config.yml")
 	r.until("the reload error is gone by itself", func() bool {
 		_, status := r.get("/api/v1/status")
-		return !strings.Contains(status, "config.yml:3")
+		return !strings.Contains(status, "config.yml:")
 	})
 }
 

@@ -23,7 +23,7 @@ type renderer struct {
 	of       *render.Renderer
 	space    string
 	log      *slog.Logger
-	failures prometheus.Counter
+	failures prometheus.Counter // nil: they are not counted
 
 	mu   sync.Mutex // guards said
 	said map[string]bool
@@ -41,7 +41,9 @@ func (r *renderer) Plain(tellings []incident.Telling, now time.Time, why string)
 
 func (r *renderer) rendered(m render.Rendered) delivery.Rendered {
 	for _, f := range m.Failures {
-		r.failures.Inc()
+		if r.failures != nil {
+			r.failures.Inc()
+		}
 		if r.first(f.Where) {
 			r.log.Error("A template failed and the built-in one took its place; further failures of it are only counted until the next reload",
 				"space", r.space, "template", f.Where, "err", f.Err)
@@ -62,18 +64,19 @@ func (r *renderer) first(where string) bool {
 	return true
 }
 
-// renderer parses the templates of the space with the given index. Its errors
+// newRenderer parses the templates of the space with the given index. Its errors
 // name the line in the config file.
-func (r *Receiver) renderer(c *config.Config, set *render.Set, i int) (*renderer, error) {
+func newRenderer(c *config.Config, i int, set *render.Set, o LoadOptions) (*renderer, error) {
 	s := &c.Spaces[i]
 	of, err := set.Renderer(messages(s))
 	if err != nil {
 		return nil, inConfig(c, i, err)
 	}
-	return &renderer{
-		of: of, space: s.Name, log: r.log, said: make(map[string]bool),
-		failures: r.metrics.templates.WithLabelValues(s.Name),
-	}, nil
+	r := &renderer{of: of, space: s.Name, log: o.Logger, said: make(map[string]bool)}
+	if o.Failures != nil {
+		r.failures = o.Failures.WithLabelValues(s.Name)
+	}
+	return r, nil
 }
 
 // messages returns what a space's config says of its messages: the built-in

@@ -29,6 +29,7 @@ const patience = 30 * time.Second
 type rig struct {
 	t       testing.TB
 	folder  string
+	first   map[string]string // the files as they were written first
 	chat    *chattest.Server
 	google  *httptest.Server
 	app     *receiver.Receiver
@@ -43,7 +44,7 @@ type rig struct {
 // spaces/NAME.
 func newRig(t testing.TB, config string, o chattest.Options, files ...string) *rig {
 	t.Helper()
-	r := &rig{t: t, folder: t.TempDir(), chat: chattest.New(o), log: &buffer{}}
+	r := &rig{t: t, folder: t.TempDir(), first: map[string]string{}, chat: chattest.New(o), log: &buffer{}}
 	r.google = httptest.NewServer(r.chat)
 	t.Cleanup(r.google.Close)
 	r.write("config.yml", config)
@@ -69,7 +70,19 @@ func (r *rig) webhooks(text string) string {
 
 func (r *rig) write(name, text string) {
 	r.t.Helper()
-	if err := os.WriteFile(filepath.Join(r.folder, name), []byte(r.webhooks(text)), 0o600); err != nil {
+	text = r.webhooks(text)
+	if _, ok := r.first[name]; !ok {
+		r.first[name] = text
+	}
+	if err := os.WriteFile(filepath.Join(r.folder, name), []byte(text), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// putBack writes a file as it was written first.
+func (r *rig) putBack(name string) {
+	r.t.Helper()
+	if err := os.WriteFile(filepath.Join(r.folder, name), []byte(r.first[name]), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
 }

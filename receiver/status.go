@@ -16,18 +16,15 @@ const shownDeliveries = 50
 
 // status gathers what the status page shows.
 func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
-	w := r.world.Load()
-	r.mu.Lock()
-	reloadError := r.reloadError
-	r.mu.Unlock()
+	setup := r.setup.Load()
 	s := webui.Status{
 		Version:        version.Version,
 		Now:            time.Now(),
 		StartedAt:      r.started,
-		ConfigLoadedAt: w.loadedAt,
+		ConfigLoadedAt: setup.loadedAt,
 	}
-	if reloadError != nil {
-		s.ReloadError = reloadError.Error()
+	if err := r.lastReloadError(); err != nil {
+		s.ReloadError = err.Error()
 	}
 	if err := r.store.Ready(); err != nil {
 		s.StorageError = err.Error()
@@ -37,14 +34,14 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 		s.StorageError = err.Error()
 	}
 	reports := r.manager.Reports()
-	for i := range w.config.Spaces {
-		name := w.config.Spaces[i].Name
+	for i := range setup.config.Spaces {
+		name := setup.config.Spaces[i].Name
 		space := webui.Space{
 			Name: name, Kind: "webhook",
 			Waiting: counts[name].Waiting, Oldest: counts[name].Oldest, Planned: counts[name].Planned, Dead: counts[name].Dead,
 			LastSuccess: reports[name].LastSuccess, FailingSince: reports[name].FailingSince, LastError: reports[name].LastError,
 		}
-		if space.Place, err = w.spaces[name].Chat.Place(); err != nil {
+		if space.Place, err = setup.spaces[name].Chat.Place(); err != nil {
 			space.LastError = err.Error()
 		}
 		history, err := r.store.History(ctx, name, shownDeliveries)
@@ -78,8 +75,8 @@ func (c *queueCollector) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements [prometheus.Collector].
 func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
-	w := c.r.world.Load()
-	if w == nil {
+	setup := c.r.setup.Load()
+	if setup == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 5*time.Second, fmt.Errorf("the scrape took too long"))
@@ -88,7 +85,7 @@ func (c *queueCollector) Collect(ch chan<- prometheus.Metric) {
 	if err != nil {
 		return // alertchat_storage_failing says so
 	}
-	for name := range w.spaces {
+	for name := range setup.spaces {
 		age := 0.0
 		if oldest := counts[name].Oldest; !oldest.IsZero() {
 			age = time.Since(oldest).Seconds()

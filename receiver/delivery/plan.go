@@ -42,7 +42,7 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 			}
 			ids = ids[len(taken):]
 			if out.Telling != nil {
-				return l.prepare(s, place, known, out, taken)
+				return Plan(s, place, known, out, taken, time.Now())
 			}
 			var changed []Known
 			if out.Changed {
@@ -104,9 +104,10 @@ func (l *loop) fold(ctx context.Context, g alert.Group, known incident.State, id
 	return out, ids, nil
 }
 
-// prepare turns a telling into a delivery that is ready to be frozen.
-func (l *loop) prepare(s *Space, place string, known incident.State, out incident.Outcome, covers []int64) (*Delivery, error) {
-	now := time.Now()
+// Plan turns an outcome with a telling into the delivery that tells it, ready
+// to be frozen. known is the state before it, covers are the notifications that
+// it is the outcome of.
+func Plan(s *Space, place string, known incident.State, out incident.Outcome, covers []int64, now time.Time) (*Delivery, error) {
 	rendered := s.Renderer.Render([]incident.Telling{*out.Telling}, now)
 	d := &Delivery{
 		Space: s.Name, Place: place, Status: Planned, Title: rendered.Title, Covers: covers,
