@@ -252,10 +252,13 @@ func (l *loop) settle(ctx context.Context, d *Delivery) error {
 // keep stores what became of a delivery in Chat. It does not give up: the
 // store's failure passes, and until then nothing else may be told.
 func (l *loop) keep(ctx context.Context, d *Delivery) error {
-	for {
+	for first := true; ; first = false {
 		err := l.m.store.Save(ctx, l.lease, d)
 		if err == nil || errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
 			return err
+		}
+		if first {
+			l.m.log.Warn("What became of a message cannot be stored; it is tried again each second", "space", d.Space, "title", d.Title, "err", err)
 		}
 		if !sleep(ctx, l.stop, storeRetry) {
 			return err

@@ -26,6 +26,7 @@ type loop struct {
 	lease   Lease
 	planned []*Delivery // frozen and not settled, oldest first
 	stale   bool        // whether planned is to be read from the store
+	said    string      // the trouble that was logged last
 	backoff backoff
 }
 
@@ -72,12 +73,14 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 			if err := l.trouble(ctx, err); err != nil {
 				return err
 			}
+			continue
 		}
+		l.said = ""
 	}
 }
 
-// trouble waits after an error of the store, which passes. It returns an error
-// when the loop must end.
+// trouble waits after an error that passes, most likely the store's. It returns
+// an error when the loop must end.
 func (l *loop) trouble(ctx context.Context, err error) error {
 	if errors.Is(err, ErrLeaseLost) {
 		return err
@@ -85,7 +88,10 @@ func (l *loop) trouble(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	l.m.log.Debug("The store fails; the loop waits", "space", l.name, "err", err)
+	if err.Error() != l.said {
+		l.said = err.Error()
+		l.m.log.Warn("Delivery stands still; it is tried again each second", "space", l.name, "err", err)
+	}
 	sleep(ctx, l.stop, storeRetry)
 	return nil
 }
