@@ -11,12 +11,17 @@ type Create struct {
 	Body      json.RawMessage // a [Message] as JSON, its thread included
 	RequestID string          // makes the write idempotent where Chat honours it
 	Threaded  bool            // whether the body names a thread
+	// Sent is called when the request has been written, for who keeps a pace:
+	// before that, a connection may have taken its time. It is not called for a
+	// request that never gets so far. It may be nil.
+	Sent func()
 }
 
 // Edit is a change of a message in place.
 type Edit struct {
 	Name string          // "spaces/S/messages/M"
 	Body json.RawMessage // a [Message] as JSON: its text and cards replace the old
+	Sent func()          // as in [Create]
 }
 
 // Receipt is what Chat says of a message that it took.

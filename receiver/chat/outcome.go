@@ -49,9 +49,14 @@ const (
 )
 
 // watch returns a context with which a request tells the tracker of its
-// connection.
-func (t *tracker) watch(ctx context.Context) context.Context {
+// connection, and sent that it was written.
+func (t *tracker) watch(ctx context.Context, sent func()) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			if sent != nil {
+				sent()
+			}
+		},
 		// A transport looks for another connection only when nothing was sent
 		// on the one before.
 		GetConn: func(string) { t.state.Store(connecting) },

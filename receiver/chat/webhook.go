@@ -70,7 +70,7 @@ func (w *Webhook) Create(ctx context.Context, c Create) (Receipt, error) {
 		query.Set("messageReplyOption", "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD")
 	}
 	t := &tracker{}
-	r, err := http.NewRequestWithContext(t.watch(ctx), http.MethodPost, u.with(query), bytes.NewReader(c.Body))
+	r, err := http.NewRequestWithContext(t.watch(ctx, c.Sent), http.MethodPost, u.with(query), bytes.NewReader(c.Body))
 	if err != nil {
 		return Receipt{}, &Error{Outcome: NotDone, Code: codeConfig, Reason: line(u.scrub(cause(err).Error()))}
 	}

@@ -495,3 +495,25 @@ func BenchmarkCreate(b *testing.B) {
 		}
 	}
 }
+
+func TestSentSaysWhenTheRequestIsOnItsWay(t *testing.T) {
+	var got bool
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, `{"name":"spaces/A/messages/1.1"}`)
+	}))
+	u, err := chat.ParseWebhookURL(s.URL + "/v1/spaces/A/messages?key=k1234&token=t1234")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook := chat.NewWebhook(chat.WebhookOptions{URL: func() (*chat.WebhookURL, error) { return u, nil }})
+	create := chat.Create{Body: []byte(`{"text":"x"}`), Sent: func() { got = true }}
+	if _, err := hook.Create(t.Context(), create); err != nil || !got {
+		t.Errorf("Create = %v, said to be sent: %t", err, got)
+	}
+	s.Close()
+	got = false
+	if _, err := hook.Create(t.Context(), create); err == nil || got {
+		t.Errorf("Create = %v where nobody listens, said to be sent: %t", err, got)
+	}
+}

@@ -2,8 +2,6 @@ package delivery
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -16,7 +14,7 @@ import (
 const fewThrottles = 5
 
 // deliver attempts what is left of a delivery, once.
-func (l *loop) deliver(ctx context.Context, s *Space, place string, d *Delivery) error {
+func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery) error {
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
 	}
@@ -28,10 +26,10 @@ func (l *loop) deliver(ctx context.Context, s *Space, place string, d *Delivery)
 		if step.Done {
 			continue
 		}
-		if !l.take(ctx, s, place) {
+		if !l.take(ctx, p) {
 			return nil
 		}
-		receipt, err := l.attempt(ctx, s, d, step)
+		receipt, err := l.attempt(ctx, s, p, d, step)
 		if ctx.Err() != nil {
 			return ctx.Err() // abandoned: the next process attempts it again
 		}
@@ -49,17 +47,18 @@ func (l *loop) deliver(ctx context.Context, s *Space, place string, d *Delivery)
 }
 
 // attempt makes one request to Chat.
-func (l *loop) attempt(ctx context.Context, s *Space, d *Delivery, step *Step) (chat.Receipt, error) {
+func (l *loop) attempt(ctx context.Context, s *Space, p *pace, d *Delivery, step *Step) (chat.Receipt, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %s", s.Timeout))
 	defer cancel()
 	d.Attempts++
+	sent := func() { p.wrote(time.Now()) }
 	var receipt chat.Receipt
 	var err error
 	switch step.Action {
 	case Create, Reply:
-		receipt, err = s.Chat.Create(ctx, chat.Create{Body: step.Body, RequestID: step.RequestID, Threaded: step.Threaded})
+		receipt, err = s.Chat.Create(ctx, chat.Create{Body: step.Body, RequestID: step.RequestID, Threaded: step.Threaded, Sent: sent})
 	case Edit:
-		receipt, err = s.Chat.Edit(ctx, chat.Edit{Name: step.Target, Body: step.Body})
+		receipt, err = s.Chat.Edit(ctx, chat.Edit{Name: step.Target, Body: step.Body, Sent: sent})
 	}
 	code := "200"
 	if failure, ok := errors.AsType[*chat.Error](err); ok {
@@ -175,20 +174,14 @@ func (l *loop) release(ctx context.Context, d *Delivery, o chat.Outcome) error {
 // unthread takes the thread out of what is left of a delivery.
 func (l *loop) unthread(ctx context.Context, d *Delivery) error {
 	for i := range d.Steps {
-		step := &d.Steps[i]
-		if step.Done {
+		if d.Steps[i].Done {
 			continue
 		}
-		var m map[string]json.RawMessage
-		if err := json.Unmarshal(step.Body, &m); err != nil {
-			return fmt.Errorf("read a frozen message: %w", err)
-		}
-		delete(m, "thread")
-		body, err := json.Marshal(m)
+		step, err := d.Steps[i].Unthreaded()
 		if err != nil {
-			return fmt.Errorf("encode a frozen message: %w", err)
+			return err
 		}
-		step.Action, step.Body, step.RequestID, step.Threaded = Create, body, rand.Text(), false
+		d.Steps[i] = step
 	}
 	for i := range d.Known {
 		t := &d.Known[i].State.Thread

@@ -123,7 +123,8 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 		l.nowhere(ctx, s, err)
 		return nil
 	}
-	waited, ok := l.waitForPace(ctx, s, place)
+	pace := l.m.paces.of(place, s.Name, s.Rate)
+	waited, ok := l.waitForPace(ctx, pace)
 	if !ok {
 		return nil
 	}
@@ -134,7 +135,7 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 	if d == nil || err != nil {
 		return err
 	}
-	return l.deliver(ctx, s, place, d)
+	return l.deliver(ctx, s, pace, d)
 }
 
 // load reads what is planned. Whoever planned it may have sent it already.
@@ -158,10 +159,9 @@ func (l *loop) nowhere(ctx context.Context, s *Space, err error) {
 
 // waitForPace waits until the place may be written to, and reports whether it
 // had to. ok is false when the loop is stopped meanwhile.
-func (l *loop) waitForPace(ctx context.Context, s *Space, place string) (waited, ok bool) {
-	limiter := l.m.paces.of(place, s.Name, s.Rate)
+func (l *loop) waitForPace(ctx context.Context, p *pace) (waited, ok bool) {
 	for {
-		wait := untilFree(limiter)
+		wait := p.untilFree(time.Now())
 		if wait == 0 {
 			return waited, true
 		}
@@ -173,20 +173,19 @@ func (l *loop) waitForPace(ctx context.Context, s *Space, place string) (waited,
 	}
 }
 
-// take takes the place's right to one write. Where a loop of the same place
-// was quicker, it waits again.
-func (l *loop) take(ctx context.Context, s *Space, place string) bool {
-	r := l.m.paces.of(place, s.Name, s.Rate).Reserve()
-	wait := r.Delay()
-	if wait == 0 {
-		return true
+// take takes the place's right to one write, waiting for it where a loop of
+// the same place was quicker. It reports false when the loop is stopped.
+func (l *loop) take(ctx context.Context, p *pace) bool {
+	for {
+		wait := p.take(time.Now())
+		if wait == 0 {
+			return true
+		}
+		l.m.metrics.throttle(l.name, wait)
+		if !sleep(ctx, l.stop, wait) {
+			return false
+		}
 	}
-	l.m.metrics.throttle(l.name, wait)
-	if !sleep(ctx, l.stop, wait) {
-		r.Cancel()
-		return false
-	}
-	return true
 }
 
 // choose returns the delivery to attempt: the oldest planned one, or a new one.

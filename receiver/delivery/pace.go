@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Google's advice for retries: doubling from a second to 64, with jitter
@@ -17,45 +15,54 @@ const (
 	maxRetryAfter = 5 * time.Minute
 )
 
-// paces keeps one limiter for each Google space. It outlives reloads, and
-// where configured spaces share a place, the lowest of their rates holds.
+// paces keeps one pace for each Google space. It outlives reloads, and where
+// configured spaces share a place, the lowest of their rates holds.
 type paces struct {
-	mu       sync.Mutex // guards what follows
-	limiters map[string]*rate.Limiter
-	spaces   map[string]paced // by the configured space's name
-	since    time.Time        // when the lease came: until then, another process may have written
+	mu     sync.Mutex // guards what follows
+	places map[string]*pace
+	spaces map[string]paced // by the configured space's name
+	since  time.Time        // when the lease came: until then, another process may have written
 }
 
 type paced struct {
 	place string
-	limit rate.Limit
+	rate  float64
+}
+
+// pace says when a place may be written to. It counts from when a request was
+// on its way: what Google counts is when they arrive, and the first one over a
+// new connection takes longer to get there. A limiter that counts from when an
+// attempt begins would let the second one come too early.
+type pace struct {
+	mu       sync.Mutex // guards what follows
+	interval time.Duration
+	next     time.Time
 }
 
 func newPaces() *paces {
-	return &paces{limiters: make(map[string]*rate.Limiter), spaces: make(map[string]paced)}
+	return &paces{places: make(map[string]*pace), spaces: make(map[string]paced)}
 }
 
-// of returns the limiter of the place, at the lowest rate of its spaces.
-func (p *paces) of(place, space string, perSecond float64) *rate.Limiter {
+// of returns the pace of the place, at the lowest rate of its spaces.
+func (p *paces) of(place, space string, perSecond float64) *pace {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.spaces[space] = paced{place, rate.Limit(perSecond)}
-	lowest := rate.Limit(perSecond)
+	p.spaces[space] = paced{place, perSecond}
 	for _, s := range p.spaces {
 		if s.place == place {
-			lowest = min(lowest, s.limit)
+			perSecond = min(perSecond, s.rate)
 		}
 	}
-	l, ok := p.limiters[place]
+	interval := time.Duration(float64(time.Second) / perSecond)
+	at, ok := p.places[place]
 	if !ok {
-		l = rate.NewLimiter(lowest, 1)
-		l.AllowN(p.since, 1)
-		p.limiters[place] = l
+		at = &pace{next: p.since.Add(interval)}
+		p.places[place] = at
 	}
-	if l.Limit() != lowest {
-		l.SetLimit(lowest)
-	}
-	return l
+	at.mu.Lock()
+	defer at.mu.Unlock()
+	at.interval = interval
+	return at
 }
 
 // forget drops a space that is gone from the config, so that its rate no
@@ -72,19 +79,38 @@ func (p *paces) begin(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.since = now
-	for _, l := range p.limiters {
-		l.AllowN(now, 1)
+	for _, at := range p.places {
+		at.wrote(now)
 	}
 }
 
-// untilFree returns how long it takes until the limiter would let one pass. It
+// untilFree returns how long it takes until the place may be written to. It
 // takes nothing: what is planned after the wait may turn out to be nothing.
-func untilFree(l *rate.Limiter) time.Duration {
-	missing := 1 - l.Tokens()
-	if missing <= 0 {
-		return 0
+func (p *pace) untilFree(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return max(0, p.next.Sub(now))
+}
+
+// take takes the right to write now. Where somebody else was quicker, it
+// returns how long to wait before asking again.
+func (p *pace) take(now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if wait := p.next.Sub(now); wait > 0 {
+		return wait
 	}
-	return time.Duration(missing/float64(l.Limit())*float64(time.Second)) + time.Microsecond
+	p.next = now.Add(p.interval)
+	return 0
+}
+
+// wrote says that a request was on its way at the given time.
+func (p *pace) wrote(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if next := at.Add(p.interval); next.After(p.next) {
+		p.next = next
+	}
 }
 
 // backoff is a space's wait after failures, with full jitter.

@@ -181,6 +181,21 @@ func steps(messages []*chat.Message, action Action, to incident.Thread) ([]Step,
 	return out, nil
 }
 
+// Unthreaded returns the step as a new message without the thread, which Chat
+// does not take. As another message it has another request id.
+func (s Step) Unthreaded() (Step, error) {
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(s.Body, &m); err != nil {
+		return Step{}, fmt.Errorf("read a planned message: %w", err)
+	}
+	delete(m, "thread")
+	body, err := json.Marshal(m)
+	if err != nil {
+		return Step{}, fmt.Errorf("encode a planned message: %w", err)
+	}
+	return Step{Action: Create, Body: body, RequestID: rand.Text()}, nil
+}
+
 // tell renders the covered notifications of a delivery again, as the built-in
 // text message.
 func (l *loop) tell(ctx context.Context, s *Space, d *Delivery, why string) (Rendered, error) {
