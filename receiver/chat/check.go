@@ -44,6 +44,19 @@ const (
 	Remark
 )
 
+// Breach is how a violation breaks the schema.
+type Breach int
+
+// The breaches of the schema.
+const (
+	NoBreach     Breach = iota // the schema takes it
+	NoMessage                  // no JSON, or no object
+	UnknownField               // no such field
+	SetTwice                   // a field under both of its names, or twice
+	WrongType                  // a value of another type
+	WrongValue                 // a value that the field does not know
+)
+
 // Violation is one fault of a message.
 type Violation struct {
 	// Path leads to the fault, "cardsV2[0].card.sections[1].widgets[0]". It is
@@ -53,6 +66,12 @@ type Violation struct {
 	// that stands behind the path.
 	Message string
 	Kind    Kind
+	// Breach says how it breaks the schema itself. What breaks only the rules
+	// beside the schema can be mended.
+	Breach Breach
+	// Member is the name of an [UnknownField]: the path ends at the object that
+	// holds it.
+	Member string
 	// Answer is the sentence with which Chat itself refuses this, where one is
 	// known; for those who play Chat.
 	Answer string
@@ -90,9 +109,9 @@ func Check(body []byte, door Door) []Violation {
 	message, err := parse(body)
 	switch {
 	case err != nil:
-		c.answer("Invalid JSON payload received. "+err.Error(), "not a JSON document: %v", err)
+		c.breach(NoMessage, "Invalid JSON payload received. "+err.Error(), "not a JSON document: %v", err)
 	case message.kind != object:
-		c.answer("Invalid JSON payload received. Unknown name \"\": Root element must be a message.",
+		c.breach(NoMessage, "Invalid JSON payload received. Unknown name \"\": Root element must be a message.",
 			"a message is an object, not %v", message.kind)
 	default:
 		c.object(schema()["Message"], message)
@@ -142,6 +161,15 @@ func (c *checker) answer(sentence, format string, args ...any) {
 	c.add("", Rejected, sentence, format, args)
 }
 
+// breach rejects what is here for breaking the schema, with Chat's own sentence.
+func (c *checker) breach(b Breach, sentence, format string, args ...any) {
+	before := len(c.found)
+	c.add("", Rejected, sentence, format, args)
+	for i := before; i < len(c.found); i++ {
+		c.found[i].Breach = b
+	}
+}
+
 func (c *checker) add(name string, k Kind, answer, format string, args []any) {
 	if c.full() {
 		return
@@ -172,7 +200,9 @@ func (c *checker) object(t *objectType, n *node) {
 		case f.ReadOnly:
 			c.remark(f.name, "set by Chat: what is sent is ignored")
 		case slices.ContainsFunc(kept, func(k member) bool { return k.name == f.name }):
-			c.reject(f.name, "set twice")
+			c.push(f.name, 0)
+			c.breach(SetTwice, "", "set twice")
+			c.pop()
 		default:
 			kept = append(kept, member{f.name, m.value})
 			c.push(f.name, 0)
@@ -191,9 +221,12 @@ func (c *checker) unknown(t *objectType, name string) {
 	} else if len(t.known) > 0 {
 		hint = "known here: " + strings.Join(t.known, ", ")
 	}
-	name = short(name)
-	c.answer(fmt.Sprintf("Invalid JSON payload received. Unknown name %q at '%s': Cannot find field.", name, c.place()),
-		"unknown field %q; %s", name, hint)
+	shown, before := short(name), len(c.found)
+	c.breach(UnknownField, fmt.Sprintf("Invalid JSON payload received. Unknown name %q at '%s': Cannot find field.", shown, c.place()),
+		"unknown field %q; %s", shown, hint)
+	for i := before; i < len(c.found); i++ {
+		c.found[i].Member = name
+	}
 }
 
 // short returns a value as it may stand in a sentence.
@@ -240,11 +273,11 @@ func (c *checker) value(f *field, n *node) {
 	case want == object:
 		c.object(f.object, n)
 	case len(f.Enum) > 0 && !slices.Contains(f.Enum, n.text):
-		c.answer(fmt.Sprintf("Invalid value at '%s' (TYPE_ENUM), %q", c.place(), short(n.text)),
+		c.breach(WrongValue, fmt.Sprintf("Invalid value at '%s' (TYPE_ENUM), %q", c.place(), short(n.text)),
 			"unknown value %q; one of %s", short(n.text), strings.Join(f.Enum, ", "))
 	case f.Format == "google-datetime":
 		if _, err := time.Parse(time.RFC3339, n.text); err != nil {
-			c.answer(fmt.Sprintf("Invalid value at '%s' (type.googleapis.com/google.protobuf.Timestamp), %q", c.place(), short(n.text)),
+			c.breach(WrongValue, fmt.Sprintf("Invalid value at '%s' (type.googleapis.com/google.protobuf.Timestamp), %q", c.place(), short(n.text)),
 				"%q is no time; it is written 2006-01-02T15:04:05Z", short(n.text))
 		}
 	}
@@ -255,7 +288,7 @@ func (c *checker) wrongType(want kind, n *node) {
 	if n.kind == list {
 		sentence = fmt.Sprintf("Invalid JSON payload received. '%s': Proto field is not repeating, cannot start list.", c.place())
 	}
-	c.answer(sentence, "must be %v, not %v", want, n.kind)
+	c.breach(WrongType, sentence, "must be %v, not %v", want, n.kind)
 }
 
 // number checks a number, which may stand in a string too: 64-bit ones do.
@@ -274,7 +307,7 @@ func (c *checker) number(f *field, n *node) {
 	}
 	whole := f.Format == "int32" || f.Format == "int64"
 	if err != nil || !(low <= v && v <= high) || whole && v != math.Trunc(v) {
-		c.answer(fmt.Sprintf("Invalid value at '%s' (TYPE_%s), %q", c.place(), strings.ToUpper(f.Format), short(n.text)),
+		c.breach(WrongValue, fmt.Sprintf("Invalid value at '%s' (TYPE_%s), %q", c.place(), strings.ToUpper(f.Format), short(n.text)),
 			"%q is not %s", short(n.text), name)
 	}
 }

@@ -453,3 +453,40 @@ func BenchmarkCheck(b *testing.B) {
 		}
 	}
 }
+
+// TestCheckTellsBreachesOfTheSchemaFromOtherRules: the one cannot be mended.
+func TestCheckTellsBreachesOfTheSchemaFromOtherRules(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		want       chat.Breach
+		member     string
+	}{
+		{"no JSON", `{"text":`, chat.NoMessage, ""},
+		{"a list", `[]`, chat.NoMessage, ""},
+		{"an unknown field", `{"text":"x","foo_bar":1}`, chat.UnknownField, "foo_bar"},
+		{"an unknown field with a long name", `{"text":"x","` + strings.Repeat("y", 100) + `":1}`, chat.UnknownField, strings.Repeat("y", 100)},
+		{"a field under both of its names", `{"text":"x","fallbackText":"a","fallback_text":"b"}`, chat.SetTwice, ""},
+		{"a number for a string", `{"text":1}`, chat.WrongType, ""},
+		{"a list for a string", `{"text":["x"]}`, chat.WrongType, ""},
+		{"an unknown value", widget(`{"divider":{},"horizontalAlignment":"MIDDLE"}`), chat.WrongValue, ""},
+		{"half of a whole number", widget(`{"grid":{"columnCount":1.5,"items":[{"title":"x"}]}}`), chat.WrongValue, ""},
+		{"a message that is empty", `{}`, chat.NoBreach, ""},
+		{"a text that is too long", `{"text":"` + strings.Repeat("x", 5000) + `"}`, chat.NoBreach, ""},
+		{"a widget that is two", widget(`{"divider":{},"textParagraph":{"text":"x"}}`), chat.NoBreach, ""},
+		{"a paragraph without text", widget(`{"textParagraph":{"text":""}}`), chat.NoBreach, ""},
+	} {
+		found := chat.Check([]byte(c.body), chat.ByWebhook)
+		if len(found) == 0 || found[0].Kind != chat.Rejected || found[0].Breach != c.want || found[0].Member != c.member {
+			t.Errorf("%s: Check finds %+v, want the breach %d of %q", c.name, found, c.want, c.member)
+		}
+	}
+}
+
+func TestCheckSuggestsWhatWasMeant(t *testing.T) {
+	for wrong, want := range map[string]string{"titel": "title", "imageURL": "imageUrl", "image_ulr": "imageUrl", "subtitles": "subtitle"} {
+		body := `{"text":"x","cardsV2":[{"card":{"header":{"title":"x","` + wrong + `":"y"}}}]}`
+		if found := lines(chat.Check([]byte(body), chat.ByWebhook)); len(found) != 1 || !strings.HasSuffix(found[0], `did you mean "`+want+`"?`) {
+			t.Errorf("of %q: %q, want %q to be suggested", wrong, found, want)
+		}
+	}
+}

@@ -10,8 +10,7 @@ import (
 // WebhookOptions say where a [Webhook] writes to.
 type WebhookOptions struct {
 	// URL returns the webhook's URL, or an error without any secret. It is
-	// called anew for each attempt: the file that holds the URL may have been
-	// replaced.
+	// called anew for each attempt.
 	URL func() (*WebhookURL, error)
 	// HTTP makes the requests; nil stands for a client of its own. Redirects
 	// are never followed, whatever it says of them.

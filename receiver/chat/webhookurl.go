@@ -42,6 +42,7 @@ type WebhookURL struct {
 type webhookParts struct {
 	url     string // without white space around it; ends in the query
 	place   string
+	https   bool
 	google  bool
 	secrets []string // whatever must not be seen, the longest first
 }
@@ -82,6 +83,7 @@ func ParseWebhookURL(raw string) (*WebhookURL, error) {
 	parts := &webhookParts{
 		url:     raw,
 		place:   "spaces/" + path[last-1],
+		https:   u.Scheme == "https",
 		google:  u.Scheme == "https" && strings.EqualFold(u.Host, "chat.googleapis.com"),
 		secrets: secrets(raw, u, query),
 	}
@@ -150,6 +152,9 @@ func secrets(raw string, u *url.URL, query url.Values) []string {
 
 // Place returns the Google space that the webhook belongs to, "spaces/AAAA".
 func (u WebhookURL) Place() string { return u.parts().place }
+
+// HTTPS reports whether nobody on the way can read the URL.
+func (u WebhookURL) HTTPS() bool { return u.parts().https }
 
 // Google reports whether the webhook is one of Google Chat itself.
 func (u WebhookURL) Google() bool { return u.parts().google }

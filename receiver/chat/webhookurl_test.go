@@ -55,6 +55,9 @@ func TestParseWebhookURL(t *testing.T) {
 			if u.Place() != tt.place || u.Google() != tt.google {
 				t.Errorf("ParseWebhookURL(%q) = %s, Google %t; want %s, Google %t", tt.raw, u.Place(), u.Google(), tt.place, tt.google)
 			}
+			if want := strings.Contains(tt.raw, "https://"); u.HTTPS() != want {
+				t.Errorf("ParseWebhookURL(%q).HTTPS() = %t, want %t", tt.raw, u.HTTPS(), want)
+			}
 		})
 	}
 }
