@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -164,15 +165,20 @@ func (d *decoder) checkFallback(scope, fallback, name string, names map[string]i
 	path := scope + ".fallback_space"
 	d.require(name == "" || fallback != name, path, "a space cannot be its own fallback")
 	if _, ok := names[fallback]; !ok {
-		d.require(false, path, noSpace(fallback))
+		d.require(false, path, noSpace(fallback, names))
 	}
 }
 
-func noSpace(name string) string {
+func noSpace(name string, names map[string]int) string {
 	if !isName(name) {
-		return "there is no space of this name"
+		return "there is no space of this name; want one of those under spaces"
 	}
-	return "there is no space " + name
+	for _, there := range slices.Sorted(maps.Keys(names)) {
+		if near(name, there) {
+			return "there is no space " + name + "; did you mean " + there + "?"
+		}
+	}
+	return "there is no space " + name + "; want one of those under spaces"
 }
 
 func (d *decoder) checkDestination(s *Space, path string, o Options) {
@@ -183,7 +189,7 @@ func (d *decoder) checkDestination(s *Space, path string, o Options) {
 		}
 	}
 	if len(given) == 0 {
-		d.fault(d.at(path), "webhook_url or webhook_url_file is missing")
+		d.fault(d.at(path), "webhook_url or webhook_url_file is missing: the URL of the space's incoming webhook, or a file with it")
 	}
 	if len(given) > 1 {
 		d.fault(d.at(path+"."+given[1]), "a space has one destination; there is %s already", given[0])
@@ -284,7 +290,7 @@ func (d *decoder) checkRoot(doc *document, names map[string]int) {
 
 func (d *decoder) checkRoute(n *route.Node, path string, names map[string]int) {
 	if _, ok := names[n.Space]; !ok {
-		d.require(false, path+".space", noSpace(n.Space))
+		d.require(false, path+".space", noSpace(n.Space, names))
 	}
 	for i := range n.Routes {
 		d.checkRoute(&n.Routes[i], fmt.Sprintf("%s.routes[%d]", path, i), names)

@@ -38,6 +38,7 @@ type Config struct {
 	globs []string
 	other []string // files that an http_config names
 	lines map[string]int
+	texts map[string]int // see decoder
 }
 
 // Space is a configured destination. In this release exactly one of WebhookURL
@@ -149,7 +150,7 @@ func builtin() Settings {
 }
 
 // Load reads the config file at path. Paths in it are relative to its folder.
-// What is wrong with its content comes as an [Error].
+// What is wrong with its content comes as an [Error], as from [Parse].
 func Load(path string, o Options) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -164,37 +165,36 @@ func Load(path string, o Options) (*Config, error) {
 }
 
 // Parse reads a config from text. name is what faults call the file, and dir is
-// what paths in it are relative to. What is wrong comes as an [Error].
+// what paths in it are relative to. What is wrong comes as an [Error]. Beside
+// one there may be a config even so, without what is wrong: its templates can be
+// looked at, so that all faults are told at once, but it must not be used.
 func Parse(name string, text []byte, dir string, o Options) (*Config, error) {
 	if len(text) > maxFile {
 		return nil, NewError([]Fault{{File: name, Message: fmt.Sprintf("is larger than %d MiB", maxFile>>20)}})
 	}
 	root, err := parseDocument(text)
+	if errors.Is(err, errEmpty) || err == nil && isNull(root) {
+		return nil, NewError([]Fault{{File: name, Line: 1, Message: "is empty; begin with spaces, as config.example.yml does"}})
+	}
 	if bad, ok := errors.AsType[*problem](err); ok {
 		return nil, NewError([]Fault{{File: name, Line: bad.line, Message: bad.message}})
 	}
-	if isNull(root) {
-		return nil, NewError([]Fault{{File: name, Line: 1, Message: "is empty"}})
-	}
 	doc := document{Defaults: builtin()}
-	d := &decoder{name: name, dir: dir, defaults: &doc.Defaults, faulty: map[string]bool{}, lines: map[string]int{}}
+	d := &decoder{name: name, dir: dir, defaults: &doc.Defaults, faulty: map[string]bool{}, lines: map[string]int{}, texts: map[string]int{}}
 	d.decode(root, reflect.ValueOf(&doc).Elem(), place{line: root.Line})
-	var templates []string
-	if root.Kind == yaml.MappingNode { // else that is the one thing to say
-		templates = d.check(&doc, o)
-	}
-	if err := NewError(d.faults); err != nil {
-		return nil, err
+	if root.Kind != yaml.MappingNode { // that is the one thing to say
+		return nil, NewError(d.faults)
 	}
 	return &Config{
-		Templates: templates,
+		Templates: d.check(&doc, o),
 		Spaces:    doc.Spaces,
 		Route:     doc.Route,
 		file:      name,
 		globs:     doc.Templates,
 		other:     d.files,
 		lines:     d.lines,
-	}, nil
+		texts:     d.texts,
+	}, NewError(d.faults)
 }
 
 // document is the file's outermost level. Defaults stand before Spaces: they
@@ -228,14 +228,49 @@ func (c *Config) Files() []string {
 // "spaces[0].card.title", in its line. Where the space has the value from the
 // defaults, the fault is there.
 func (c *Config) Fault(path, message string) Fault {
-	if _, ok := c.lines[path]; !ok && strings.HasPrefix(path, "spaces[") {
-		if _, key, ok := strings.Cut(path, "]."); ok {
-			if _, inherited := c.lines["defaults."+key]; inherited {
-				path = "defaults." + key
-			}
+	path = c.origin(path)
+	return Fault{File: c.file, Line: nearest(c.lines, path), Path: path, Message: message}
+}
+
+// TextFault is [Config.Fault] for a line, counted from 1, of the text at path.
+// Where the text does not stand in the file as it is, the message names the line.
+func (c *Config) TextFault(path string, line int, message string) Fault {
+	f := c.Fault(path, message)
+	switch first, ok := c.texts[f.Path]; {
+	case ok && line > 0:
+		f.Line = first + line - 1
+	case line > 1:
+		f.Message = fmt.Sprintf("line %d of it: %s", line, message)
+	}
+	return f
+}
+
+// Given reports whether the file itself has a value for the path.
+func (c *Config) Given(path string) bool {
+	_, ok := c.lines[path]
+	return ok
+}
+
+// Defaults returns the keys that the file gives under defaults, in order.
+func (c *Config) Defaults() []string {
+	var keys []string
+	for path := range c.lines {
+		if key, ok := strings.CutPrefix(path, "defaults."); ok && !strings.ContainsAny(key, ".[") {
+			keys = append(keys, key)
 		}
 	}
-	return Fault{File: c.file, Line: nearest(c.lines, path), Path: path, Message: message}
+	slices.Sort(keys)
+	return keys
+}
+
+// origin returns where a value of a space is given: in the space or in the
+// defaults.
+func (c *Config) origin(path string) string {
+	_, key, ok := strings.Cut(path, "].")
+	if ok && strings.HasPrefix(path, "spaces[") && !c.Given(path) && c.Given("defaults."+key) {
+		return "defaults." + key
+	}
+	return path
 }
 
 // URL returns the webhook's URL. A webhook_url_file is read anew each time: it
@@ -252,7 +287,7 @@ func (s *Space) URL() (string, error) {
 func readURL(path, shown string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w", shown, cause(err))
+		return "", fmt.Errorf("open %s: %w; put the webhook's URL into this file, or mend its name", shown, cause(err))
 	}
 	defer f.Close()
 	text, err := io.ReadAll(io.LimitReader(f, maxURLFile+1))
@@ -264,7 +299,7 @@ func readURL(path, shown string) (string, error) {
 	}
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if len(text) == 0 {
-		return "", fmt.Errorf("%s is empty", shown)
+		return "", fmt.Errorf("%s is empty; put the webhook's URL into it", shown)
 	}
 	return string(text), nil
 }

@@ -232,13 +232,13 @@ func TestURLFileIsReadAnew(t *testing.T) {
 		t.Errorf("URL() after a change = %q, %v", got, err)
 	}
 	writeFile(t, file, "\n")
-	if _, err := s.URL(); err == nil || err.Error() != file+" is empty" {
+	if _, err := s.URL(); err == nil || err.Error() != file+" is empty; put the webhook's URL into it" {
 		t.Errorf("URL() of an empty file fails with %v", err)
 	}
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.URL(); err == nil || err.Error() != "open "+file+": no such file or directory" {
+	if _, err := s.URL(); err == nil || err.Error() != "open "+file+": no such file or directory; put the webhook's URL into this file, or mend its name" {
 		t.Errorf("URL() of a missing file fails with %v", err)
 	}
 	inline := parse(t, oneSpace, dir)
@@ -337,6 +337,66 @@ route: {space: a}
 	for _, tt := range tests {
 		if got := c.Fault(tt.path, "m").String(); got != tt.want {
 			t.Errorf("Fault(%q) is %q, want %q", tt.path, got, tt.want)
+		}
+	}
+}
+
+func TestTextFaultFindsTheLineInsideOfAText(t *testing.T) {
+	c := parse(t, `defaults:
+  text: |-
+    first
+    second
+spaces:
+- name: a
+  webhook_url: u
+  card:
+    title: "first\nsecond"
+    summary: |
+
+      second
+- {name: b, webhook_url: u}
+route: {space: a}
+`, t.TempDir())
+	for _, tt := range []struct {
+		path string
+		line int
+		want string
+	}{
+		{"spaces[0].text", 1, "config.yml:3: defaults.text: m"},
+		{"spaces[1].text", 2, "config.yml:4: defaults.text: m"},
+		{"spaces[0].card.title", 1, "config.yml:9: spaces[0].card.title: m"},
+		{"spaces[0].card.title", 2, "config.yml:9: spaces[0].card.title: line 2 of it: m"},
+		{"spaces[0].card.summary", 2, "config.yml:12: spaces[0].card.summary: m"},
+		{"spaces[0].text", 0, "config.yml:2: defaults.text: m"},
+	} {
+		if got := c.TextFault(tt.path, tt.line, "m").String(); got != tt.want {
+			t.Errorf("TextFault(%q, %d) is %q, want %q", tt.path, tt.line, got, tt.want)
+		}
+	}
+}
+
+func TestGivenAndDefaultsAreWhatTheFileSays(t *testing.T) {
+	c := parse(t, "defaults: {timeout: 5s, card: {title: t}, http_config: ~}\nspaces: [{name: a, webhook_url: u, max_age: 1h}]\n", t.TempDir())
+	for path, want := range map[string]bool{"defaults.timeout": true, "spaces[0].timeout": false, "spaces[0].max_age": true, "defaults.card.title": true, "route": false} {
+		if got := c.Given(path); got != want {
+			t.Errorf("Given(%q) = %t, want %t", path, got, want)
+		}
+	}
+	if got := c.Defaults(); !slices.Equal(got, []string{"card", "timeout"}) {
+		t.Errorf("Defaults() = %q", got)
+	}
+}
+
+// TestAConfigWithFaultsHasItsTemplates: so that their faults are told with the
+// others.
+func TestAConfigWithFaultsHasItsTemplates(t *testing.T) {
+	c, err := config.Parse("c.yml", []byte("spaces:\n- {name: a, text: T, timeout: 1h}\n- 7\n"), t.TempDir(), config.Options{})
+	if err == nil || c == nil || len(c.Spaces) != 2 || *c.Spaces[0].Text != "T" {
+		t.Errorf("Parse() = %+v, %v; want the spaces beside the faults", c, err)
+	}
+	for _, text := range []string{"", "[]", "a: [", "~"} {
+		if c, err := config.Parse("c.yml", []byte(text), t.TempDir(), config.Options{}); err == nil || c != nil {
+			t.Errorf("Parse(%q) = %v, %v; want no config", text, c, err)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type decoder struct {
 	faults   []Fault
 	faulty   map[string]bool // the paths of the faults
 	lines    map[string]int  // by path, without values that are null
+	texts    map[string]int  // where the first line of a literal text (|) stands, by path
 	files    []string        // those that an http_config names
 }
 
@@ -70,6 +71,9 @@ func (d *decoder) decode(n *yaml.Node, v reflect.Value, at place) {
 		if text, ok := d.text(n, at, aString); ok {
 			v.SetString(text)
 			d.checkFile(text, at)
+			if n.Style&yaml.LiteralStyle != 0 {
+				d.texts[at.path] = n.Line + 1
+			}
 		}
 	case reflect.Bool:
 		d.boolean(n, v, at)

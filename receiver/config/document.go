@@ -27,6 +27,9 @@ type problem struct {
 	message string
 }
 
+// errEmpty is the problem of a text without a document.
+var errEmpty = &problem{line: 1, message: "is empty"}
+
 // Error returns the message behind its line.
 func (p *problem) Error() string {
 	if p.line == 0 {
@@ -34,6 +37,9 @@ func (p *problem) Error() string {
 	}
 	return fmt.Sprintf("line %d: %s", p.line, p.message)
 }
+
+// Line returns the line, 0 where it is not known.
+func (p *problem) Line() int { return p.line }
 
 // parseDocument reads the only document of a text. What it returns can be walked
 // without care: it is of bounded depth and size, aliases included. The error
@@ -46,7 +52,7 @@ func parseDocument(text []byte) (*yaml.Node, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	document, err := next(d, text)
 	if errors.Is(err, io.EOF) {
-		return nil, &problem{line: 1, message: "is empty"}
+		return nil, errEmpty
 	}
 	if err != nil {
 		return nil, err
@@ -91,7 +97,7 @@ func next(d *yaml.Decoder, text []byte) (document *yaml.Node, err error) {
 // value that some of them quote, and with advice for the usual mistakes.
 func explain(err error, text []byte) *problem {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	var p problem
+	p := problem{line: 1} // the library leaves it out where it is the first
 	if rest, ok := strings.CutPrefix(message, "line "); ok {
 		if number, rest, ok := strings.Cut(rest, ": "); ok {
 			if line, err := strconv.Atoi(number); err == nil {

@@ -7,13 +7,14 @@ import (
 	"strings"
 )
 
-// Fault is one thing that is wrong with a config file. It never quotes the
-// value of a secret.
+// Fault is one thing that is wrong with a config file or a file that it names.
+// It never quotes the value of a secret.
 type Fault struct {
-	File    string // as it was given to [Load]
-	Line    int    // from 1 on; 0 where no line is known
-	Path    string // "spaces[2].webhook_url_file"; empty for the whole file
-	Message string
+	File    string `json:"file"`             // as it was given to [Load]
+	Line    int    `json:"line,omitempty"`   // from 1 on; 0 where no line is known
+	Column  int    `json:"column,omitempty"` // in bytes, from 1 on; 0 where none is known
+	Path    string `json:"path,omitempty"`   // "spaces[2].webhook_url_file"; empty for the whole file
+	Message string `json:"message"`
 }
 
 // String returns the fault as one line: "config.yml:12: spaces[2].timeout: want
@@ -23,6 +24,9 @@ func (f Fault) String() string {
 	b.WriteString(f.File)
 	if f.Line > 0 {
 		fmt.Fprintf(&b, ":%d", f.Line)
+	}
+	if f.Column > 0 {
+		fmt.Fprintf(&b, ":%d", f.Column)
 	}
 	b.WriteString(": ")
 	if f.Path != "" {
@@ -34,20 +38,25 @@ func (f Fault) String() string {
 
 // Error is all that is wrong with a config file.
 type Error struct {
-	Faults []Fault // at least one, in the order of the lines
+	Faults []Fault // at least one, as [Sorted] returns them
 }
 
-// NewError returns an [Error] of the faults, put in order and each once, or nil
-// where there are none.
+// NewError returns an [Error] of the faults, or nil where there are none.
 func NewError(faults []Fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	faults = slices.Clone(faults)
+	return &Error{Faults: Sorted(faults)}
+}
+
+// Sorted returns the faults by file and line, each once. It is never nil.
+func Sorted(faults []Fault) []Fault {
+	faults = append([]Fault{}, faults...)
 	slices.SortStableFunc(faults, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Path, b.Path))
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line),
+			cmp.Compare(a.Column, b.Column), cmp.Compare(a.Path, b.Path))
 	})
-	return &Error{Faults: slices.Compact(faults)}
+	return slices.Compact(faults)
 }
 
 // Error returns the faults, one a line.

@@ -20,10 +20,11 @@ const maxDocument = 1 << 20
 // DecodeYAML turns a document in YAML or JSON into JSON, for templates that
 // render a whole message. It is strict: one document, keys that are strings and
 // stand only once, no tags of its own. Numbers keep their digits, timestamps
-// are strings, and keys stay in their order. Its errors name the line.
+// are strings, and keys stay in their order. Its errors name the line, and have
+// a method Line() int that returns it, 0 where it is not known.
 func DecodeYAML(doc []byte) ([]byte, error) {
 	if len(doc) > maxDocument {
-		return nil, fmt.Errorf("is larger than %d KiB", maxDocument>>10)
+		return nil, &problem{message: fmt.Sprintf("is larger than %d KiB", maxDocument>>10)}
 	}
 	// JSON is read as such: YAML knows no surrogate pairs, and fewer long keys.
 	if json.Valid(doc) {
@@ -45,7 +46,7 @@ func DecodeYAML(doc []byte) ([]byte, error) {
 func compact(doc []byte) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(doc))
 	d.UseNumber() // one that no float64 holds is a number all the same
-	if err := uniqueKeys(d, 0); err != nil {
+	if err := uniqueKeys(d, doc, 0); err != nil {
 		return nil, err
 	}
 	var out bytes.Buffer
@@ -55,8 +56,8 @@ func compact(doc []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// uniqueKeys reads one value of valid JSON.
-func uniqueKeys(d *json.Decoder, depth int) error {
+// uniqueKeys reads one value of valid JSON, which is somewhere in doc.
+func uniqueKeys(d *json.Decoder, doc []byte, depth int) error {
 	token, err := d.Token()
 	if err != nil {
 		return err
@@ -73,11 +74,12 @@ func uniqueKeys(d *json.Decoder, depth int) error {
 			}
 			name, _ := key.(string)
 			if seen[name] {
-				return &problem{message: fmt.Sprintf("the key %q is there twice", name)}
+				line := 1 + bytes.Count(doc[:d.InputOffset()], []byte("\n"))
+				return &problem{line: line, message: fmt.Sprintf("the key %q is there twice", name)}
 			}
 			seen[name] = true
 		}
-		if err := uniqueKeys(d, depth+1); err != nil {
+		if err := uniqueKeys(d, doc, depth+1); err != nil {
 			return err
 		}
 	}

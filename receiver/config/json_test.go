@@ -55,7 +55,7 @@ func TestDecodeYAMLRefuses(t *testing.T) {
 		{"a boolean for a key", "true: c", "line 1: want a word for a key"},
 		{"a mapping for a key", "{{ .X }}", "line 1: want a word for a key; put a template in quotes"},
 		{"a key that stands twice", "a: b\n\na: c", "line 3: the key \"a\" is there already, in line 1"},
-		{"a key that stands twice in JSON", `{"x":[{"a":1,"a":2}]}`, `the key "a" is there twice`},
+		{"a key that stands twice in JSON", "{\"x\":[\n{\"a\":1,\n\"a\":2}]}", `line 3: the key "a" is there twice`},
 		{"no number", "a: .nan", "line 1: want a number that JSON has"},
 		{"an infinity", "a:\n- -.inf", "line 2: want a number that JSON has"},
 		{"a tag of one's own", "a: !x b", "line 1: has a tag that is not known here"},
