@@ -3,6 +3,7 @@
 package route
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 
@@ -48,6 +49,8 @@ type Tree struct {
 
 // node is a [Node] in the flat tree: its routes stand between it and end.
 type node struct {
+	path      string // in the config: "route.routes[0]"
+	parent    int    // the index of what it stands in; of the root, its own
 	receivers []*regexp.Regexp
 	matchers  []*labels.Matcher
 	space     int // an index of Tree.spaces
@@ -60,23 +63,25 @@ type node struct {
 func New(root Node) *Tree {
 	t := &Tree{}
 	root.Receivers, root.Matchers = nil, nil
-	t.add(root, root.Space)
+	t.add(root, root.Space, "route", 0)
 	return t
 }
 
-func (t *Tree) add(n Node, inherited string) {
+func (t *Tree) add(n Node, inherited, path string, parent int) {
 	if n.Space == "" {
 		n.Space = inherited
 	}
 	i := len(t.nodes)
 	t.nodes = append(t.nodes, node{
+		path:      path,
+		parent:    parent,
 		receivers: n.Receivers,
 		matchers:  n.Matchers,
 		space:     t.index(n.Space),
 		goesOn:    n.Continue,
 	})
-	for _, r := range n.Routes {
-		t.add(r, n.Space)
+	for c, r := range n.Routes {
+		t.add(r, n.Space, fmt.Sprintf("%s.routes[%d]", path, c), i)
 	}
 	t.nodes[i].end = len(t.nodes)
 }
@@ -92,18 +97,25 @@ func (t *Tree) index(space string) int {
 // Route returns the shares of a payload: each space at most once, in the order
 // in which the tree names them first, and each alert in at least one.
 func (t *Tree) Route(p *alert.Payload) []Share {
-	w := walk{tree: t, open: t.open(alert.Unquote(p.Receiver)), taken: make([]taken, len(t.spaces))}
-	for i := range p.Alerts {
-		w.alert, w.labels = i, p.Alerts[i].Labels
-		w.visit(0)
-	}
+	all := make([]taken, len(t.spaces))
+	t.walk(p, func(alert, n int) { all[t.nodes[n].space].add(alert) })
 	var shares []Share
-	for i := range w.taken {
-		if s := &w.taken[i]; s.count > 0 {
+	for i := range all {
+		if s := &all[i]; s.count > 0 {
 			shares = append(shares, s.share(t.spaces[i], len(p.Alerts)))
 		}
 	}
 	return shares
+}
+
+// walk sends each alert through the tree. take is called, alert by alert, with
+// the index of the alert and of the node whose space gets it.
+func (t *Tree) walk(p *alert.Payload, take func(alert, node int)) {
+	w := walk{tree: t, open: t.open(alert.Unquote(p.Receiver)), take: take}
+	for i := range p.Alerts {
+		w.alert, w.labels = i, p.Alerts[i].Labels
+		w.visit(0)
+	}
 }
 
 // open says for each node whether its receivers match: once for a payload, not
@@ -122,9 +134,9 @@ func (t *Tree) open(receiver string) []bool {
 // walk is the way of one payload through the tree, alert by alert.
 type walk struct {
 	tree   *Tree
-	open   []bool  // by node
-	taken  []taken // by space
-	alert  int     // the index of the alert that is on its way
+	open   []bool // by node
+	take   func(alert, node int)
+	alert  int // the index of the alert that is on its way
 	labels map[string]string
 }
 
@@ -144,7 +156,7 @@ func (w *walk) visit(i int) bool {
 		}
 	}
 	if !below {
-		w.taken[n.space].add(w.alert)
+		w.take(w.alert, i)
 	}
 	return true
 }
