@@ -5,6 +5,7 @@ package sample
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -29,8 +30,36 @@ func (s Sample) Body() ([]byte, error) {
 	return body, nil
 }
 
+// Names returns the names of all samples, in the order of [All], which takes
+// longer.
+func Names() []string {
+	return []string{"firing", repeat, "group", "mixed", "many", "bare", "hostile", thousand, "resolved"}
+}
+
+// ByName returns the sample with that name; ok is false where there is none.
+func ByName(name string, now time.Time) (s Sample, ok bool) {
+	for _, s := range All(now) {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Sample{}, false
+}
+
+// Tour returns the samples that are worth watching one after the other: without
+// the repeat, which only later is more than a copy, and the thousand.
+func Tour(now time.Time) []Sample {
+	return slices.DeleteFunc(All(now), func(s Sample) bool { return s.Name == repeat || s.Name == thousand })
+}
+
+const (
+	repeat   = "repeat"
+	thousand = "thousand"
+)
+
 // All returns the samples in an order in which they can be posted one after
-// the other. Their alerts started shortly before now.
+// the other: among them are the first notification of a group, a change, a
+// repeat and an end. Their alerts started shortly before now.
 func All(now time.Time) []Sample {
 	now = now.UTC().Truncate(time.Second)
 	started := now.Add(-7 * time.Minute)
@@ -56,6 +85,7 @@ func All(now time.Time) []Sample {
 	}
 	return []Sample{
 		{"firing", "one critical alert", payload("first notification", disk(time.Time{}))},
+		{repeat, "the same alert, after the repeat interval", payload(alert.ReasonRepeat, disk(time.Time{}))},
 		{"group", "three alerts of one group", payload("first notification",
 			errorRate("cart", time.Time{}), errorRate("checkout", time.Time{}), errorRate("search", time.Time{}))},
 		{"mixed", "the same group, one of them resolved", payload("some alerts resolved",
@@ -64,6 +94,7 @@ func All(now time.Time) []Sample {
 		{"bare", "an alert without annotations", payload("first notification",
 			one(template.KV{"alertname": "Watchdog"}, template.KV{}, started, time.Time{}))},
 		{"hostile", "labels that try to break the card", hostile(started)},
+		{thousand, "a thousand alerts of one group", many(1000, started)},
 		{"resolved", "the end of the first alert", payload("all alerts resolved", disk(now))},
 	}
 }
@@ -71,6 +102,21 @@ func All(now time.Time) []Sample {
 // Flood returns a group of n alerts, for trying out limits.
 func Flood(n int, now time.Time) Sample {
 	return Sample{"flood", strconv.Itoa(n) + " alerts of one group", many(n, now.UTC().Add(-7*time.Minute))}
+}
+
+// Named returns an alert that has each of the names among its labels and its
+// annotations, with a URL for a value.
+func Named(names []string, now time.Time) Sample {
+	started := now.UTC().Truncate(time.Second).Add(-7 * time.Minute)
+	a := one(template.KV{"alertname": "EverythingNamed", "severity": "critical"}, template.KV{}, started, time.Time{})
+	for _, name := range names {
+		value := "https://example.org/" + name
+		a.Annotations[name] = value
+		if _, ok := a.Labels[name]; !ok {
+			a.Labels[name] = value
+		}
+	}
+	return Sample{"named", "an alert with all labels and annotations that the templates name", payload("first notification", a)}
 }
 
 func many(n int, started time.Time) *alert.Payload {
