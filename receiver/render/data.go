@@ -15,17 +15,17 @@ import (
 // template files work as they are, and more. The alerts stand worst first. The
 // fields are not embedded, because text/template finds those five times as fast.
 type Data struct {
-	Receiver           string            `json:"receiver"`
-	Status             string            `json:"status"`
-	Alerts             amtemplate.Alerts `json:"alerts"`
-	NotificationReason string            `json:"notification_reason"`
-	GroupLabels        amtemplate.KV     `json:"groupLabels"`
-	CommonLabels       amtemplate.KV     `json:"commonLabels"`
-	CommonAnnotations  amtemplate.KV     `json:"commonAnnotations"`
-	RouteLabels        amtemplate.KV     `json:"routeLabels"`
-	ExternalURL        string            `json:"externalURL"`
+	Receiver           string            `json:"receiver"`            // as Alertmanager sends it: quoted for a regular expression
+	Status             string            `json:"status"`              // "firing" as long as one alert fires, else "resolved"
+	Alerts             amtemplate.Alerts `json:"alerts"`              // worst first
+	NotificationReason string            `json:"notification_reason"` // "first notification", "repeat interval elapsed" and so on, from Alertmanager 0.32 on; else empty
+	GroupLabels        amtemplate.KV     `json:"groupLabels"`         // those that Alertmanager groups by
+	CommonLabels       amtemplate.KV     `json:"commonLabels"`        // those that all the alerts share
+	CommonAnnotations  amtemplate.KV     `json:"commonAnnotations"`   // those that all the alerts share
+	RouteLabels        amtemplate.KV     `json:"routeLabels"`         // those of Alertmanager's route, from its 0.34 on
+	ExternalURL        string            `json:"externalURL"`         // Alertmanager's own address
 
-	GroupKey        string   `json:"groupKey"`
+	GroupKey        string   `json:"groupKey"`        // what tells the group from others of its receiver
 	TruncatedAlerts uint64   `json:"truncatedAlerts"` // what Alertmanager left out because of max_alerts
 	Space           string   `json:"space"`           // the configured space's name
 	Incident        Incident `json:"incident"`
@@ -41,8 +41,8 @@ type Data struct {
 
 // Incident is what templates see of an incident.
 type Incident struct {
-	StartedAt time.Time `json:"startedAt"`
-	Repeat    int       `json:"repeat"` // 0, or which repeat this is
+	StartedAt time.Time `json:"startedAt"` // when its first alert began
+	Repeat    int       `json:"repeat"`    // 0, or which repeat this is
 }
 
 // How much of an alert's labels and annotations is shown. No more than 30,000
@@ -127,7 +127,8 @@ func bounded(kv amtemplate.KV, bytes int) amtemplate.KV {
 	for _, k := range names {
 		v := kv[k]
 		if len(v) > limit {
-			v = trimJoined(clip(v, max(limit-len(ellipsis), 0)), "") + ellipsis
+			head := clip(v, max(limit-len(ellipsis), 0))
+			v = trimJoined(head, v[len(head):]) + ellipsis
 		}
 		short[cut(k, maxAlertBytes/len(names), maxAlertBytes/len(names)+len(ellipsis))] = v
 	}

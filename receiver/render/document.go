@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -26,6 +28,8 @@ func (s *rendering) document() Rendered {
 	place := ""
 	if _, line := locate(err); line > 0 {
 		place = fmt.Sprintf(" (line %d)", line)
+	} else if d, ok := errors.AsType[*documentError](err); ok && d.line > 0 {
+		place = fmt.Sprintf(" (line %d of what it puts out)", d.line)
 	}
 	plain := s.r.Plain(s.tellings, s.now, "⚠️ The template message failed"+place+": this is the built-in text.")
 	return Rendered{Messages: plain.Messages}
@@ -39,40 +43,135 @@ func (s *rendering) decoded() (*chat.Message, error) {
 	if cut {
 		return nil, fmt.Errorf("it puts out more than %d bytes", maxOutput)
 	}
-	body, err := s.r.decode([]byte(out))
+	doc := []byte(out)
+	body, err := s.r.decode(doc)
 	if err != nil {
-		return nil, fmt.Errorf("what it puts out is neither YAML nor JSON: %w", err)
+		line := 0
+		if at, ok := errors.AsType[interface {
+			error
+			Line() int
+		}](err); ok {
+			line = at.Line()
+		}
+		return nil, newDocumentError(doc, line, fmt.Errorf("%w; what may hold a colon, a # or a quote belongs into {{ quote … }}", err))
 	}
-	return decodeMessage(body)
+	m, at, err := decodeMessage(body)
+	if err != nil {
+		line := s.r.lineOf(doc, at)
+		if line > 0 {
+			err = fmt.Errorf("line %d: %w", line, err)
+		}
+		return nil, newDocumentError(doc, line, err)
+	}
+	return m, nil
 }
 
-// decodeMessage decodes a message strictly. Like Chat it takes card_id for cardId.
-func decodeMessage(body []byte) (*chat.Message, error) {
+// maxNear is how many characters of a line are shown.
+const maxNear = 120
+
+// documentError is what is wrong with the document that a template put out.
+type documentError struct {
+	line int    // of the document; 0 where it is not known
+	near string // that line, shortened
+	err  error
+}
+
+func newDocumentError(doc []byte, line int, err error) *documentError {
+	e := &documentError{line: line, err: err}
+	number := 0
+	for text := range bytes.Lines(doc) {
+		if number++; number == line {
+			e.near = cut(plainLine(clip(string(text), maxValue)), maxNear, maxValue)
+		}
+	}
+	return e
+}
+
+// Error returns the cause, which tells the line.
+func (e *documentError) Error() string { return "what it puts out is no message: " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *documentError) Unwrap() error { return e.err }
+
+// decodeMessage decodes a message strictly. Like Chat it takes card_id for
+// cardId. Where it fails, at is the path of what is wrong.
+func decodeMessage(body []byte) (m *chat.Message, at string, err error) {
 	var document any
 	if err := json.Unmarshal(body, &document); err != nil {
-		return nil, fmt.Errorf("what it puts out is no message: %w", err)
+		return nil, "", err
 	}
 	if _, ok := document.(map[string]any); !ok {
-		return nil, errors.New("what it puts out is no message: it is no object")
+		return nil, "", errors.New("it is no object with fields such as text and cardsV2")
 	}
-	body, err := json.Marshal(camelCase(document))
-	if err != nil {
-		return nil, err
+	for _, v := range chat.Check(body, chat.ByApp) {
+		at := strings.Trim(v.Path+"."+v.Member, ".")
+		switch v.Breach {
+		case chat.NoBreach: // it is mended, or found at the end
+		case chat.WrongType: // YAML reads some words in another way than people do
+			return nil, at, fmt.Errorf("%s; a value that is to be a string belongs into {{ quote … }}, true, false and numbers stand without quotes", v)
+		case chat.NoMessage, chat.UnknownField, chat.SetTwice, chat.WrongValue:
+			return nil, at, errors.New(v.String())
+		}
 	}
-	var m chat.Message
+	document = camelCase(document)
+	if at, why := unsendable(document, reflect.TypeFor[chat.Message](), ""); why != "" {
+		return nil, at, fmt.Errorf("%s: %s", at, why)
+	}
+	if body, err = json.Marshal(document); err != nil {
+		return nil, "", err
+	}
+	m = new(chat.Message)
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil {
-		// Check says where it is, and what was meant. What it rejects without an
-		// answer of Chat's is mended later.
-		for _, v := range chat.Check(body, chat.ByApp) {
-			if v.Kind == chat.Rejected && v.Answer != "" {
-				return nil, fmt.Errorf("what it puts out is no message: %s", v)
+	if err := d.Decode(m); err != nil {
+		return nil, "", err
+	}
+	return m, "", nil
+}
+
+// unsendable returns the path of the first value, by name, that Chat knows and
+// package chat does not: what only a dialog or a sheet has, for example.
+func unsendable(v any, t reflect.Type, path string) (at, why string) {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			inner := strings.TrimPrefix(path+"."+name, ".")
+			field, ok := fieldOf(t, name)
+			if !ok {
+				return inner, "is not for messages of alerts"
+			}
+			if at, why := unsendable(v[name], field, inner); why != "" {
+				return at, why
 			}
 		}
-		return nil, fmt.Errorf("what it puts out is no message that can be sent: %w", err)
+	case []any:
+		for i := range v {
+			if at, why := unsendable(v[i], t.Elem(), fmt.Sprintf("%s[%d]", path, i)); why != "" {
+				return at, why
+			}
+		}
+	case string:
+		if t.Kind() != reflect.String {
+			return path, "must be a number without quotes"
+		}
 	}
-	return &m, nil
+	return "", ""
+}
+
+// fieldOf returns the type of a struct's field with that name in JSON.
+func fieldOf(t reflect.Type, name string) (reflect.Type, bool) {
+	if t.Kind() != reflect.Struct {
+		return nil, false
+	}
+	for f := range t.Fields() {
+		if tag, _, _ := strings.Cut(f.Tag.Get("json"), ","); tag == name {
+			return f.Type, true
+		}
+	}
+	return nil, false
 }
 
 // camelCase returns a document with all names in Chat's first form, and without

@@ -15,7 +15,8 @@ import (
 // What one string's template may use up. All of it is counted, not timed: the
 // same input has the same output on a slow machine.
 const (
-	maxOutput = 256 << 10 // bytes that it puts out; what comes after is cut off
+	maxOutput = 256 << 10 // bytes of what it puts out; what comes after is cut off
+	maxTotal  = 16 << 20  // bytes with what is cut off: more is taken for a loop without an end
 	maxValue  = 64 << 10  // bytes of a string that a function takes or makes; the rest is cut off
 	maxSteps  = 100_000   // turns of loops, calls of templates and work of functions
 	allSteps  = 500_000   // the same for all strings of one rendering together
@@ -28,8 +29,7 @@ var (
 	errAll    = fmt.Errorf("the templates of one message do more than %d steps together", allSteps)
 	errDepth  = fmt.Errorf("templates call each other more than %d deep: does a recursion not end?", maxDepth)
 	errWeight = fmt.Errorf("a list or dict holds more than %d items and bytes", maxWeight)
-	// errFull stops a template whose output is long enough.
-	errFull = errors.New("the output is full")
+	errTotal  = fmt.Errorf("it puts out more than %d MiB: does a loop or recursion not end?", maxTotal>>20)
 )
 
 // pool holds the executors of one set of templates. Cloning a set is dear;
@@ -89,6 +89,8 @@ type executor struct {
 	steps     int // used up by the string at hand
 	left      int // for all that are to come
 	depth     int
+	total     int    // bytes that the string at hand has put out
+	at        []byte // the place of the last mark, which is the tree's own
 }
 
 // run executes a template for the place that c names. What is too long is cut
@@ -99,13 +101,10 @@ func (x *executor) run(name string, c context, d *Data) (out string, cut bool, e
 			err = fmt.Errorf("template %s: %v", name, r)
 		}
 	}()
-	x.data, x.context, x.steps, x.depth = d, c, 0, 0
+	x.data, x.context, x.steps, x.depth, x.total, x.at = d, c, 0, 0, 0, nil
 	x.outermost.begin(x)
 	x.out = &x.outermost
 	err = x.templates.ExecuteTemplate(x.out, name, d)
-	if errors.Is(err, errFull) {
-		err = nil
-	}
 	return x.outermost.String(), x.outermost.full, err
 }
 
@@ -123,20 +122,28 @@ func (o *output) begin(x *executor) {
 	o.x, o.full = x, false
 }
 
-// Write takes what fits, and fails with errFull once something does not.
+// Write keeps what fits. The template runs on even so: only then is one that
+// says much about many alerts known from one that does not end.
 func (o *output) Write(p []byte) (int, error) {
 	if mark, ok := bytes.CutPrefix(p, []byte(markPrefix)); ok && len(mark) > 0 {
+		o.x.at = mark[1:]
 		if err := o.x.mark(mark[0]); err != nil {
-			return 0, &limitError{place: string(mark[1:]), err: err}
+			return 0, &limitError{place: string(o.x.at), err: err}
 		}
 		return len(p), nil
 	}
-	if room := maxOutput - o.Len(); len(p) > room {
+	if o.x.total += len(p); o.x.total > maxTotal {
+		return 0, &limitError{place: string(o.x.at), err: errTotal}
+	}
+	switch room := maxOutput - o.Len(); {
+	case o.full:
+	case len(p) > room:
 		o.full = true
 		o.Buffer.Write(p[:runeBoundary(p, room)])
-		return 0, errFull
+	default:
+		o.Buffer.Write(p)
 	}
-	return o.Buffer.Write(p)
+	return len(p), nil
 }
 
 // lineStart says whether what comes next begins a line.
@@ -211,7 +218,12 @@ func (x *executor) escape(v any) markup {
 		}
 		return m
 	}
-	return x.context.escape(clip(stringOf(v), maxOutput), x.out.lineStart())
+	s := stringOf(v)
+	if x.out.full {
+		x.total += len(s) // which nobody will see
+		return ""
+	}
+	return x.context.escape(clip(s, maxOutput), x.out.lineStart())
 }
 
 // stringOf returns how templates print a value. Nothing prints as nothing.
@@ -270,16 +282,11 @@ func (x *executor) include(name string, data any, mode ...string) (any, error) {
 	x.context, x.out = inner, &buffer
 	err := x.templates.ExecuteTemplate(&buffer, name, data)
 	x.context, x.out = outer, out
-	switch {
-	case err == nil, errors.Is(err, errFull):
-	case errors.Is(err, errDepth):
-		return nil, errDepth // once, not in a chain as long as it is deep
-	case errors.Is(err, errSteps):
-		return nil, errSteps
-	case errors.Is(err, errAll):
-		return nil, errAll
-	default:
-		return nil, err
+	if limit, ok := errors.AsType[*limitError](err); ok {
+		return nil, limit // once, not in a chain as long as it is deep
+	}
+	if err != nil {
+		return nil, innermost(err)
 	}
 	x.depth--
 	switch {

@@ -296,7 +296,24 @@ func (x *executor) quote(v any) (markup, error) {
 	if err != nil {
 		return "", err
 	}
-	return markup(b), x.charge(1 + len(s)/1024)
+	return markup(escapeYAML(string(b))), x.charge(1 + len(s)/1024)
+}
+
+// escapeYAML escapes what may stand in a string of JSON, but not in one of YAML.
+func escapeYAML(s string) string {
+	forbidden := func(r rune) bool { return r >= 0x7f && r < 0xa0 || r == '\ufeff' || r == '\ufffe' || r == '\uffff' }
+	if !strings.ContainsFunc(s, forbidden) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if forbidden(r) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 func (x *executor) list(v ...any) ([]any, error) {

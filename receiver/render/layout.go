@@ -265,6 +265,7 @@ func (s *rendering) groupURL() string {
 func (s *rendering) buttons() []chat.Button {
 	var buttons []chat.Button
 	room := buttonRoom
+	s.links = make([]string, len(s.r.space.Card.Buttons))
 	for i, b := range s.r.space.Card.Buttons {
 		if b.URL == "" {
 			continue
@@ -287,6 +288,7 @@ func (s *rendering) buttons() []chat.Button {
 			continue
 		}
 		room -= cost
+		s.links[i] = link
 		buttons = append(buttons, chat.Button{Text: text, OnClick: &chat.OnClick{OpenLink: &chat.OpenLink{URL: link}}})
 	}
 	return buttons

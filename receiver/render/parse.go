@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,10 +87,23 @@ func parseFault(where string, err error) *Fault {
 	}
 	number, cause, ok := strings.Cut(rest, ": ")
 	if line, err := strconv.Atoi(number); ok && err == nil {
+		if start, ok := strings.CutPrefix(cause, "unclosed action"); ok {
+			cause = "unclosed action: }} is missing"
+			if begun, err := strconv.Atoi(strings.TrimPrefix(start, " started at "+where+":")); err == nil {
+				line = begun
+			}
+		}
+		if strings.HasPrefix(cause, "function ") && strings.HasSuffix(cause, " not defined") {
+			cause += "; docs/reference.md lists the functions"
+		}
 		f.Line, f.Err = line, errors.New(cause)
 	}
 	return f
 }
+
+// Functions returns the names of all functions that a template can call, the
+// language's own too, in order.
+func Functions() []string { return slices.Sorted(maps.Keys(functionNames())) }
 
 // functionNames returns the names of all functions, the language's own too.
 func functionNames() map[string]any {
@@ -138,8 +152,9 @@ func builtins() (trees, error) {
 }
 
 // unknown returns the faults of calls, in the templates with the given texts,
-// to templates that do not exist.
-func (set trees) unknown(sources []source) []error {
+// to templates that do not exist. What one of the broken texts seems to define is
+// no fault of its own.
+func (set trees) unknown(sources, broken []source) []error {
 	var faults []*Fault
 	for _, s := range sources {
 		for _, tree := range set {
@@ -148,9 +163,9 @@ func (set trees) unknown(sources []source) []error {
 			}
 			walk(tree.Root, func(n parse.Node) {
 				name, ok := called(n)
-				if ok && set[name] == nil {
+				if ok && set[name] == nil && !names(broken, name) {
 					line, column := lineColumn(s.text, int(n.Position()))
-					faults = append(faults, &Fault{Where: s.where, Line: line, Column: column, Err: fmt.Errorf("no template is called %q", name)})
+					faults = append(faults, &Fault{Where: s.where, Line: line, Column: column, Err: fmt.Errorf("no template is called %q; mend the name, or define it in a file under templates", name)})
 				}
 			})
 		}
@@ -163,6 +178,11 @@ func (set trees) unknown(sources []source) []error {
 		errs[i] = f
 	}
 	return errs
+}
+
+// names reports whether a text has a name in quotes.
+func names(texts []source, name string) bool {
+	return slices.ContainsFunc(texts, func(s source) bool { return strings.Contains(s.text, strconv.Quote(name)) })
 }
 
 // called returns the name of the template that a node calls: as an action, or
@@ -183,6 +203,49 @@ func called(n parse.Node) (name string, ok bool) {
 	}
 	return "", false
 }
+
+// labelMaps are the fields that hold labels or annotations.
+var labelMaps = []string{"Labels", "Annotations", "GroupLabels", "CommonLabels", "CommonAnnotations", "RouteLabels"}
+
+// words returns the names of labels and annotations that a tree asks for, as
+// far as it can be seen, and other words.
+func words(tree *parse.Tree) []string {
+	var found []string
+	fields := func(names []string) {
+		for i := 1; i < len(names); i++ {
+			if slices.Contains(labelMaps, names[i-1]) {
+				found = append(found, names[i])
+			}
+		}
+	}
+	walk(tree.Root, func(n parse.Node) {
+		c, ok := n.(*parse.CommandNode)
+		if !ok {
+			return
+		}
+		for _, arg := range c.Args {
+			switch arg := arg.(type) {
+			case *parse.FieldNode:
+				fields(arg.Ident)
+			case *parse.VariableNode:
+				fields(arg.Ident)
+			case *parse.ChainNode:
+				fields(arg.Field)
+			case *parse.StringNode: // index .Labels "name"
+				if name := arg.Text; name != "" && len(name) <= maxWord && strings.Trim(name, wordLetters) == "" {
+					found = append(found, name)
+				}
+			}
+		}
+	})
+	return found
+}
+
+// What a string in a template may be made of that is perhaps a label's name.
+const (
+	maxWord     = 64
+	wordLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
+)
 
 func lineColumn(text string, offset int) (line, column int) {
 	before := text[:min(offset, len(text))]
@@ -312,6 +375,51 @@ func locate(err error) (name string, line int) {
 		return strings.Join(parts[:n-2], ":"), line
 	}
 	return "", 0
+}
+
+// explain returns where a template failed and why: as far inside of calls of
+// include as the error tells. source is empty where it does not say.
+func explain(err error) (source string, line, column int, cause string) {
+	err = innermost(err)
+	if limit, ok := errors.AsType[*limitError](err); ok {
+		err = limit
+	}
+	cause = err.Error()
+	if place, why, ok := strings.Cut(strings.TrimPrefix(cause, "template: "), ": executing "); ok {
+		parts := strings.Split(place, ":")
+		if n := len(parts); n >= 3 {
+			source, cause = strings.Join(parts[:n-2], ":"), why
+			line, _ = strconv.Atoi(parts[n-2])
+			column, _ = strconv.Atoi(parts[n-1])
+			column++ // package template counts from 0
+		}
+	}
+	// What is left begins with what is executed: a name and a piece of the text.
+	if _, rest, ok := strings.Cut(cause, `" at <`); ok {
+		cause = "<" + rest
+	}
+	cause = strings.TrimPrefix(cause, "a call or loop: ")
+	if before, rest, ok := strings.Cut(cause, "can't evaluate field "); ok {
+		name, _, _ := strings.Cut(rest, " in type ")
+		cause = before + "there is no field " + name + " here; docs/reference.md lists those there are"
+	}
+	return source, line, column, brief{errors.New(cause)}.Error()
+}
+
+// innermost returns the error of the template that failed itself, without those
+// of the templates that include it.
+func innermost(err error) error {
+	outer, ok := errors.AsType[template.ExecError](err)
+	if !ok {
+		return err
+	}
+	for {
+		inner, ok := errors.AsType[template.ExecError](outer.Err)
+		if !ok {
+			return outer
+		}
+		outer = inner
+	}
 }
 
 // brief is an error whose text is bounded: package template prints whole values

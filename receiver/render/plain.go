@@ -98,22 +98,21 @@ func plainTime(t, now time.Time) string {
 	return t.Format("2 Jan 15:04 MST")
 }
 
-// plainName names a group without any template.
+// plainName names a group without any template. It is never empty.
 func plainName(d *Data) string {
-	name := d.CommonLabels["alertname"]
-	if name == "" && len(d.Alerts) > 0 && d.Alerts[0].Labels["alertname"] != "" {
-		name = d.Alerts[0].Labels["alertname"] + " and others"
+	if name := plainLine(d.CommonLabels["alertname"]); name != "" {
+		return name
 	}
-	if name == "" {
-		name = d.GroupLabels.String()
+	if len(d.Alerts) > 0 {
+		if name := plainLine(d.Alerts[0].Labels["alertname"]); name != "" {
+			return name + " and others"
+		}
 	}
-	if name == "" {
-		name = d.CommonLabels.String()
-	}
-	if name == "" {
-		name = fmt.Sprintf("%d %s", len(d.Alerts), plural(len(d.Alerts), "alert"))
-	}
-	return plainLine(name)
+	return cmp.Or(
+		plainLine(d.GroupLabels.String()),
+		plainLine(d.CommonLabels.String()),
+		fmt.Sprintf("%d %s", len(d.Alerts), plural(len(d.Alerts), "alert")),
+	)
 }
 
 // plainText is a message's text without any template.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +25,12 @@ type Options struct {
 	// replaces the built-in template and that of an earlier file.
 	Files []File
 	// DecodeYAML turns a YAML or JSON document into JSON, for messages that a
-	// template renders as a whole. Without it only JSON is taken.
+	// template renders as a whole. Its error may have a method Line() int for
+	// the line at fault. Without it only JSON is taken.
 	DecodeYAML func([]byte) ([]byte, error)
+	// LineOf returns the line of the value at a path, "cardsV2[0].card", in
+	// such a document; 0 where it is not known. It may be nil.
+	LineOf func(doc []byte, path string) int
 }
 
 // File is a template file.
@@ -98,8 +103,11 @@ type Rendered struct {
 	Reply     *chat.Message   // one line for below an edited message; nil where the status did not change
 	ThreadKey string          // what a thread template gave; empty otherwise
 	Title     string          // one plain line for people
-	Notes     []Note          // what was mended or cut
-	Failures  []Failure       // templates that failed
+	// Links are the URLs of the card's buttons in their order, empty for one
+	// that is left out. They are nil where the space has no card.
+	Links    []string
+	Notes    []Note    // what was mended or cut
+	Failures []Failure // templates that failed
 }
 
 // Note says what was changed in a message before it was sent, and why.
@@ -110,16 +118,28 @@ type Note struct {
 
 // Failure is a template that failed and was replaced.
 type Failure struct {
-	Where string // the string, "spaces[ops].card.title"
+	Where string // the string, "spaces[ops].card.title", or the name of a template that no string calls
 	Err   error
+	// Source is what was being run when it failed: a string's place, a file's
+	// name, or that of a built-in file. It is empty where the template ran and
+	// what it put out cannot be used. Line and Column are counted from 1.
+	Source       string
+	Line, Column int
+	Cause        string // the error without the place
+	// Near is the line at fault of the document that a template of a whole
+	// message put out, shortened; empty where there is none. It may hold the
+	// values of labels, so it is for a terminal and not for a log.
+	Near string
 }
 
 // Set is a set of parsed templates: Alertmanager's, the built-in ones, and the
 // user's files. It never changes.
 type Set struct {
 	decode  func([]byte) ([]byte, error)
+	lineOf  func([]byte, string) int
 	trees   trees
-	builtin *pool // without the user's files
+	broken  []source // the files that could not be parsed
+	builtin *pool    // without the user's files
 }
 
 // Load parses Alertmanager's templates, the built-in ones and the user's files.
@@ -130,9 +150,12 @@ func Load(o Options) (*Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Set{decode: o.DecodeYAML, trees: maps.Clone(base)}
+	s := &Set{decode: o.DecodeYAML, lineOf: o.LineOf, trees: maps.Clone(base)}
 	if s.decode == nil {
 		s.decode = func(b []byte) ([]byte, error) { return b, nil }
+	}
+	if s.lineOf == nil {
+		s.lineOf = func([]byte, string) int { return 0 }
 	}
 	var (
 		faults  []error
@@ -142,11 +165,12 @@ func Load(o Options) (*Set, error) {
 		src := source{where: f.Name, name: lastElement(f.Name), text: f.Text}
 		if err := s.trees.parseSource(src); err != nil {
 			faults = append(faults, err)
+			s.broken = append(s.broken, src)
 			continue
 		}
 		sources = append(sources, src)
 	}
-	faults = append(faults, s.trees.unknown(sources)...)
+	faults = append(faults, s.trees.unknown(sources, s.broken)...)
 
 	for _, tree := range base {
 		guard(tree)
@@ -166,6 +190,7 @@ func Load(o Options) (*Set, error) {
 type Renderer struct {
 	space   Space
 	decode  func([]byte) ([]byte, error)
+	lineOf  func([]byte, string) int
 	pool    *pool
 	builtin *pool
 	literal map[string]string // the strings that hold no action, by key
@@ -174,7 +199,7 @@ type Renderer struct {
 // Renderer parses the strings of a space. It fails with all their [Fault]s
 // joined.
 func (s *Set) Renderer(space Space) (*Renderer, error) {
-	r := &Renderer{space: space, decode: s.decode, builtin: s.builtin, literal: map[string]string{}}
+	r := &Renderer{space: space, decode: s.decode, lineOf: s.lineOf, builtin: s.builtin, literal: map[string]string{}}
 	set := maps.Clone(s.trees)
 	var (
 		faults  []error
@@ -189,7 +214,7 @@ func (s *Set) Renderer(space Space) (*Renderer, error) {
 		sources = append(sources, src)
 	}
 	maps.Copy(set, own)
-	faults = append(faults, set.unknown(sources)...)
+	faults = append(faults, set.unknown(sources, s.broken)...)
 	if err := errors.Join(faults...); err != nil {
 		return nil, err
 	}
@@ -201,6 +226,20 @@ func (s *Set) Renderer(space Space) (*Renderer, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// Words returns the names of labels and annotations that the user's templates
+// ask for, as far as the templates show them, and perhaps other words, sorted.
+// With all of them set, the templates go where they seldom do.
+func (r *Renderer) Words() []string {
+	var found []string
+	for _, t := range r.pool.base.Templates() {
+		if own := r.builtin.base.Lookup(t.Name()); own == nil || own.Tree != t.Tree {
+			found = append(found, words(t.Tree)...)
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 // strings returns the space's templates, each known by its place. It sets those
@@ -281,6 +320,7 @@ func (r *Renderer) Render(tellings []incident.Telling, now time.Time) (out Rende
 		out = s.single()
 	}
 	out.Notes, out.Failures = append(s.notes, out.Notes...), append(s.failures, out.Failures...)
+	out.Links = s.links
 	if out.Title == "" {
 		out.Title = s.title()
 	}

@@ -82,10 +82,10 @@ func TestAllFaultsAreReportedAtOnceWithTheirPlaces(t *testing.T) {
 		texts = append(texts, f.Error())
 	}
 	want := []string{
-		`spaces[ops].thread:1: function "nofunc" not defined`,
-		`spaces[ops].text:1: unclosed action`,
+		`spaces[ops].thread:1: function "nofunc" not defined; docs/reference.md lists the functions`,
+		`spaces[ops].text:1: unclosed action: }} is missing`,
 		`spaces[ops].card.buttons[1].url:2: unexpected {{end}}`,
-		`spaces[ops].card.title:1:4: no template is called "missing"`,
+		`spaces[ops].card.title:1:4: no template is called "missing"; mend the name, or define it in a file under templates`,
 	}
 	if diff := cmp.Diff(want, texts); diff != "" {
 		t.Errorf("faults of the space (-want +got):\n%s", diff)

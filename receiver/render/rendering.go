@@ -3,6 +3,7 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -25,7 +26,8 @@ const (
 	titleBytes  = 1_000
 	summaryMax  = 5_000
 	buttonRoom  = 5_000
-	maxButton   = 40 // runes of its text
+	maxButton   = 40    // runes of its text
+	maxKey      = 1_000 // bytes of a thread's key, which comes on top of maxMessage
 	fallbackMax = 800
 	maxBroken   = 3 // failed templates that a message names
 	maxRetries  = 2 // how often a string may fail in one rendering before it is given up
@@ -45,6 +47,7 @@ type rendering struct {
 	failed   map[string]int // how often a string failed
 	broken   []string       // public sentences on what failed
 	shown    string         // the title of the card, once there is one
+	links    []string       // of the card's buttons, once there are some
 }
 
 func (r *Renderer) begin(tellings []incident.Telling, now time.Time) (*rendering, error) {
@@ -181,7 +184,12 @@ func (s *rendering) fail(key string, err error) {
 	if !strings.Contains(key, "chat.") {
 		where = s.r.where(key)
 	}
-	s.failures = append(s.failures, Failure{Where: where, Err: brief{err}})
+	f := Failure{Where: where, Err: brief{err}}
+	f.Source, f.Line, f.Column, f.Cause = explain(err)
+	if document, ok := errors.AsType[*documentError](err); ok {
+		f.Near = document.near
+	}
+	s.failures = append(s.failures, f)
 	name, line := locate(err)
 	place := key
 	if line > 0 && name == where {
@@ -282,7 +290,7 @@ func (s *rendering) threadKey() string {
 		return ""
 	}
 	key := plainLine(s.slot(keyThread, contextDocument, s.data, nil))
-	if utf8.RuneCountInString(key) <= chat.MaxThreadKey {
+	if jsonLen(key) <= maxKey {
 		return key
 	}
 	sum := sha256.Sum256([]byte(key))
