@@ -76,8 +76,8 @@ func TestPace(t *testing.T) {
 
 func TestBackoff(t *testing.T) {
 	var b backoff
-	for i, ceiling := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 64, 64} {
-		if wait := b.next(0); wait < 0 || wait > ceiling*time.Second {
+	for i, ceiling := range []int{1, 2, 4, 8, 16, 32, 64, 64, 64} {
+		if wait := b.next(0); wait < 0 || wait > time.Duration(ceiling)*time.Second {
 			t.Errorf("wait %d is %s, want up to %d s", i, wait, ceiling)
 		}
 	}
