@@ -30,6 +30,9 @@ func (r *Receiver) Reload(context.Context) error {
 
 // use puts a setup in use.
 func (r *Receiver) use(s *Setup) {
+	for _, w := range s.Warnings() {
+		r.log.Warn("The config may not do what was meant", "warning", w.String())
+	}
 	before := r.setup.Swap(s)
 	spaces := make([]*delivery.Space, 0, len(s.spaces))
 	for _, space := range s.spaces {
@@ -58,11 +61,13 @@ func (r *Receiver) lastReloadError() error {
 }
 
 // watch reloads when a file that the config depends on has changed its content,
-// or when one came or went. A failed reload is tried again at the next change.
+// or when one came or went. After a failure it tries again each time: a config
+// that cannot be loaded may name files that the one in use does not, and only
+// loading shows whether they are mended. Each fault is logged once.
 func (r *Receiver) watch(ctx context.Context, stop <-chan struct{}) {
 	tick := time.NewTicker(r.reloadEvery)
 	defer tick.Stop()
-	failed := digest{} // of the files that could not be loaded last
+	said := ""
 	for {
 		select {
 		case <-tick.C:
@@ -72,13 +77,15 @@ func (r *Receiver) watch(ctx context.Context, stop <-chan struct{}) {
 			return
 		}
 		s := r.setup.Load()
-		now := digestOf(s.config.Files()...)
-		mended := now == s.files && r.lastReloadError() != nil // by going back
-		if !mended && (now == s.files || now == failed) {
+		if r.lastReloadError() == nil && digestOf(s.config.Files()...) == s.files {
 			continue
 		}
-		if err := r.Reload(ctx); err != nil {
-			failed = now
+		err := r.Reload(ctx)
+		switch {
+		case err == nil:
+			said = ""
+		case err.Error() != said:
+			said = err.Error()
 			r.log.Error("The config has changed but cannot be used; the one before it stays in use", "err", err)
 		}
 	}

@@ -64,13 +64,11 @@ func (r *renderer) first(where string) bool {
 	return true
 }
 
-// newRenderer parses the templates of the space with the given index. Its errors
-// name the line in the config file.
-func newRenderer(c *config.Config, i int, set *render.Set, o LoadOptions) (*renderer, error) {
-	s := &c.Spaces[i]
+// newRenderer parses the templates of a space.
+func newRenderer(s *config.Space, set *render.Set, o LoadOptions) (*renderer, error) {
 	of, err := set.Renderer(messages(s))
 	if err != nil {
-		return nil, inConfig(c, i, err)
+		return nil, err
 	}
 	r := &renderer{of: of, space: s.Name, log: o.Logger, said: make(map[string]bool)}
 	if o.Failures != nil {
@@ -106,25 +104,31 @@ func messages(s *config.Space) render.Space {
 	return out
 }
 
-// inConfig gives the faults of a space's templates the lines that they have in
-// the config file.
-func inConfig(c *config.Config, i int, err error) error {
+// templateFaults gives faults of templates their places: in a file, or, for
+// those of the space with the index i, in the config. Without a space i is -1.
+func templateFaults(c *config.Config, i int, err error) []config.Fault {
+	if err == nil {
+		return nil
+	}
 	var faults []config.Fault
-	var others []error
 	for _, e := range unjoin(err) {
 		f, ok := errors.AsType[*render.Fault](e)
-		if !ok {
-			others = append(others, e)
-			continue
+		switch {
+		case !ok:
+			faults = append(faults, c.Fault("templates", e.Error()))
+		case i < 0:
+			faults = append(faults, config.Fault{File: f.Where, Line: f.Line, Column: f.Column, Message: f.Err.Error()})
+		default:
+			faults = append(faults, c.TextFault(configPath(c, i, f.Where), f.Line, f.Err.Error()))
 		}
-		path := strings.Replace(f.Where, "["+c.Spaces[i].Name+"]", fmt.Sprintf("[%d]", i), 1)
-		message := f.Err.Error()
-		if f.Line > 0 {
-			message = fmt.Sprintf("line %d of the template: %s", f.Line, message)
-		}
-		faults = append(faults, c.Fault(path, message))
 	}
-	return errors.Join(append([]error{config.NewError(faults)}, others...)...)
+	return faults
+}
+
+// configPath turns a place as package render has it, "spaces[ops].text", into
+// one of the config.
+func configPath(c *config.Config, i int, where string) string {
+	return strings.Replace(where, "["+c.Spaces[i].Name+"]", fmt.Sprintf("[%d]", i), 1)
 }
 
 // unjoin takes joined errors apart.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -40,6 +41,7 @@ type Setup struct {
 	root      string // the space at the root of the tree
 	spaces    map[string]*delivery.Space
 	renderers map[string]*renderer
+	webhooks  map[string]*chat.WebhookURL // by space; empty where LoadOptions.Webhook gives them
 	clients   []*http.Client
 	files     digest // of the files that it was made of
 	loadedAt  time.Time
@@ -58,16 +60,20 @@ func Load(o LoadOptions) (*Setup, error) {
 		if before != digestOf(o.ConfigFile) {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("load the config: %w; name another file with --config.file", err)
+		}
+		if c == nil {
+			return nil, fmt.Errorf("load the config: %w", err)
 		}
 		files := digestOf(c.Files()...)
-		s, err := build(c, o)
-		if files != digestOf(c.Files()...) {
+		s, err := build(c, err, o)
+		// The config once more: all may have been replaced before files was taken.
+		if files != digestOf(c.Files()...) || before != digestOf(o.ConfigFile) {
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("load the config: %w", err)
 		}
 		s.files = files
 		return s, nil
@@ -76,47 +82,63 @@ func Load(o LoadOptions) (*Setup, error) {
 }
 
 func loadConfig(file string) (*config.Config, error) {
-	c, err := config.Load(file, config.Options{CheckURL: func(raw string) error {
+	return config.Load(file, config.Options{CheckURL: func(raw string) error {
 		_, err := chat.ParseWebhookURL(raw)
 		return err
 	}})
-	if err != nil {
-		return nil, fmt.Errorf("load the config: %w", err)
-	}
-	return c, nil
 }
 
 // build makes a setup of a config, and of the templates as they are on disk.
-func build(c *config.Config, o LoadOptions) (*Setup, error) {
+// wrong is what is known to be wrong with the config: then build only finds
+// what is wrong besides.
+func build(c *config.Config, wrong error, o LoadOptions) (*Setup, error) {
+	var faults []config.Fault
+	if known, ok := errors.AsType[*config.Error](wrong); ok {
+		faults = known.Faults
+	}
+	renderers, more := newRenderers(c, o)
+	if err := config.NewError(append(faults, more...)); err != nil {
+		return nil, err
+	}
 	s := &Setup{
 		config:    c,
 		tree:      route.New(c.Route),
 		root:      c.Route.Space,
 		spaces:    make(map[string]*delivery.Space, len(c.Spaces)),
-		renderers: make(map[string]*renderer, len(c.Spaces)),
+		renderers: renderers,
+		webhooks:  make(map[string]*chat.WebhookURL, len(c.Spaces)),
 		loadedAt:  time.Now(),
 	}
-	var faults []error
-	set, err := loadTemplates(c)
-	if err != nil {
-		faults = append(faults, err)
-	}
-	if set == nil {
-		return nil, fmt.Errorf("load the templates: %w", err)
-	}
 	for i := range c.Spaces {
-		if err := s.add(i, set, o); err != nil {
-			faults = append(faults, err)
+		if fault := s.add(i, o); fault != nil {
+			faults = append(faults, *fault)
 		}
 	}
-	if len(faults) > 0 {
-		return nil, fmt.Errorf("load the config: %w", errors.Join(faults...))
+	if err := config.NewError(faults); err != nil {
+		return nil, err
 	}
 	return s, nil
 }
 
+// newRenderers parses the templates and makes what renders for each space, by
+// its name.
+func newRenderers(c *config.Config, o LoadOptions) (map[string]*renderer, []config.Fault) {
+	set, err := loadTemplates(c)
+	faults := templateFaults(c, -1, err)
+	if set == nil {
+		return nil, faults
+	}
+	renderers := make(map[string]*renderer, len(c.Spaces))
+	for i := range c.Spaces {
+		r, err := newRenderer(&c.Spaces[i], set, o)
+		faults = append(faults, templateFaults(c, i, err)...)
+		renderers[c.Spaces[i].Name] = r
+	}
+	return renderers, faults
+}
+
 func loadTemplates(c *config.Config) (*render.Set, error) {
-	o := render.Options{DecodeYAML: config.DecodeYAML}
+	o := render.Options{DecodeYAML: config.DecodeYAML, LineOf: config.LineOf}
 	for _, name := range c.Templates {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -127,27 +149,24 @@ func loadTemplates(c *config.Config) (*render.Set, error) {
 	return render.Load(o)
 }
 
-// add builds what renders for and delivers to the space with the given index.
-func (s *Setup) add(i int, set *render.Set, o LoadOptions) error {
+// add builds what delivers to the space with the given index.
+func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 	c := &s.config.Spaces[i]
-	renderer, err := newRenderer(s.config, i, set, o)
-	if err != nil {
-		return err
+	fault := func(key, message string) *config.Fault {
+		f := s.config.Fault(fmt.Sprintf("spaces[%d]%s", i, key), message)
+		return &f
 	}
 	client, err := promconfig.NewClientFromConfig(c.HTTP.Reveal(), "chat")
 	if err != nil {
 		// It was built once when the config was checked.
-		return config.NewError([]config.Fault{s.config.Fault(fmt.Sprintf("spaces[%d].http_config", i), "cannot be used")})
+		return fault(".http_config", "cannot be used")
 	}
-	url := func() (*chat.WebhookURL, error) {
-		raw, err := c.URL()
-		if err != nil {
-			return nil, err
-		}
-		return chat.ParseWebhookURL(raw)
+	url, err := webhook(c, o)
+	if err != nil {
+		return fault("", err.Error())
 	}
-	if o.Webhook != nil {
-		url = func() (*chat.WebhookURL, error) { return o.Webhook(c.Name) }
+	if o.Webhook == nil {
+		s.webhooks[c.Name] = url
 	}
 	threads := delivery.ByKey
 	switch c.Thread {
@@ -157,11 +176,10 @@ func (s *Setup) add(i int, set *render.Set, o LoadOptions) error {
 		threads = delivery.Unthreaded
 	}
 	s.clients = append(s.clients, client)
-	s.renderers[c.Name] = renderer
 	s.spaces[c.Name] = &delivery.Space{
 		Name:     c.Name,
-		Chat:     chat.NewWebhook(chat.WebhookOptions{URL: url, HTTP: client}),
-		Renderer: renderer,
+		Chat:     chat.NewWebhook(chat.WebhookOptions{URL: func() (*chat.WebhookURL, error) { return url, nil }, HTTP: client}),
+		Renderer: s.renderers[c.Name],
 		Told:     incident.Options{SendResolved: c.SendResolved, DropRepeats: c.Repeats == config.Drop},
 		Threads:  threads,
 		Rate:     c.RateLimit,
@@ -169,6 +187,19 @@ func (s *Setup) add(i int, set *render.Set, o LoadOptions) error {
 		MaxAge:   c.MaxAge,
 	}
 	return nil
+}
+
+// webhook returns the URL of a space's webhook. It is part of the setup: a file
+// with a newer URL is for messages that the newer templates render.
+func webhook(c *config.Space, o LoadOptions) (*chat.WebhookURL, error) {
+	if o.Webhook != nil {
+		return o.Webhook(c.Name)
+	}
+	raw, err := c.URL()
+	if err != nil {
+		return nil, err
+	}
+	return chat.ParseWebhookURL(raw)
 }
 
 // digestOf reads the files. It follows symbolic links, as Kubernetes swaps them.

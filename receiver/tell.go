@@ -1,0 +1,162 @@
+package receiver
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"alertchat/receiver/alert"
+	"alertchat/receiver/delivery"
+	"alertchat/receiver/incident"
+	"alertchat/receiver/render"
+)
+
+// Draft is what is to be sent to a space, and what there is to say of it. It
+// has no bodies where the space is not told of such a payload at all.
+type Draft struct {
+	Space string
+	// Remarks say what was mended or cut, and why; one line each.
+	Remarks []string
+	// Failures say which templates failed; the built-in ones took their place.
+	// The lines below the first of each hold what the template put out.
+	Failures []string
+
+	steps []delivery.Step
+}
+
+// Bodies returns the bodies of the requests to Google Chat, in their order.
+func (d *Draft) Bodies() []json.RawMessage {
+	bodies := make([]json.RawMessage, len(d.steps))
+	for i := range d.steps {
+		bodies[i] = d.steps[i].Body
+	}
+	return bodies
+}
+
+// Render makes of a payload what the space would be sent if nothing were known
+// of the payload's group, by the way that a notification goes. The routing tree
+// is not asked: it is as if the payload were posted to /alertmanager/{space}.
+func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, error) {
+	i, known, err := s.space(space)
+	if err != nil {
+		return nil, err
+	}
+	p, err := decodePayload(payload)
+	if err != nil {
+		return nil, err
+	}
+	d := &Draft{Space: space}
+	out := incident.Fold(incident.State{}, []incident.Notification{{Payload: p, ReceivedAt: now}}, known.Told)
+	if out.Telling == nil {
+		d.Remarks = []string{s.at(i, "spaces["+space+"].send_resolved", "all alerts are resolved, and this space is not told of ends: nothing is sent")}
+		return d, nil
+	}
+	watched := &watchedRenderer{of: s.renderers[space].of}
+	as := *known
+	as.Renderer = watched
+	// The place only matters to what is stored.
+	planned, err := delivery.Plan(&as, "", incident.State{}, out, nil, now)
+	if err != nil {
+		return nil, err
+	}
+	d.steps = planned.Steps
+	for _, n := range watched.notes {
+		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
+	}
+	for j := range watched.failures {
+		d.Failures = append(d.Failures, s.failure(i, &watched.failures[j]))
+	}
+	return d, nil
+}
+
+// Text makes a message of a text of the user's own. It stands in no thread.
+func (s *Setup) Text(space, text string) (*Draft, error) {
+	if _, _, err := s.space(space); err != nil {
+		return nil, err
+	}
+	m, notes, ok := render.Text(text)
+	if !ok {
+		return nil, errors.New("the text is empty")
+	}
+	body, err := json.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode a message: %w", err)
+	}
+	d := &Draft{Space: space, steps: []delivery.Step{{Action: delivery.Create, Body: body, RequestID: rand.Text()}}}
+	for _, n := range notes {
+		d.Remarks = append(d.Remarks, n.Where+": "+n.What)
+	}
+	return d, nil
+}
+
+// space returns the space with that name and its index in the config, or an
+// error that lists those there are.
+func (s *Setup) space(name string) (int, *delivery.Space, error) {
+	for i := range s.config.Spaces {
+		if s.config.Spaces[i].Name == name {
+			return i, s.spaces[name], nil
+		}
+	}
+	return 0, nil, fmt.Errorf("no space of the config is called %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(s.spaces)), ", "))
+}
+
+// decodePayload reads a payload. Its error tells the line.
+func decodePayload(body []byte) (*alert.Payload, error) {
+	p, err := alert.Decode(body)
+	offset := int64(0)
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		offset = syntax.Offset
+	} else if value, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		offset = value.Offset
+	}
+	if offset = min(offset, int64(len(body))); offset > 0 {
+		return nil, fmt.Errorf("line %d: %w", 1+bytes.Count(body[:offset], []byte("\n")), err)
+	}
+	return p, err
+}
+
+// at returns a sentence behind the place that it is about: with its line where
+// it is a string of the space with the given index, "spaces[ops].card.title".
+func (s *Setup) at(i int, where, sentence string) string {
+	if path := configPath(s.config, i, where); path != where {
+		return s.config.Fault(path, sentence).String()
+	}
+	return where + ": " + sentence
+}
+
+// failure returns what is to be said of a template that failed.
+func (s *Setup) failure(i int, f *render.Failure) string {
+	sentence := s.failureFault(i, f, f.Cause).String()
+	if f.Near != "" {
+		sentence += "\n    " + f.Near
+	}
+	return sentence
+}
+
+// watchedRenderer is a [delivery.Renderer] that keeps what the renderer says.
+type watchedRenderer struct {
+	of       *render.Renderer
+	notes    []render.Note
+	failures []render.Failure
+}
+
+// Render implements [delivery.Renderer].
+func (r *watchedRenderer) Render(tellings []incident.Telling, now time.Time) delivery.Rendered {
+	return r.watch(r.of.Render(tellings, now))
+}
+
+// Plain implements [delivery.Renderer].
+func (r *watchedRenderer) Plain(tellings []incident.Telling, now time.Time, why string) delivery.Rendered {
+	return r.watch(r.of.Plain(tellings, now, why))
+}
+
+func (r *watchedRenderer) watch(m render.Rendered) delivery.Rendered {
+	r.notes, r.failures = append(r.notes, m.Notes...), append(r.failures, m.Failures...)
+	return delivery.Rendered{Messages: m.Messages, ThreadKey: m.ThreadKey, Title: m.Title}
+}
