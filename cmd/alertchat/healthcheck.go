@@ -19,7 +19,7 @@ type healthcheck struct {
 
 func newHealthcheck(app *kingpin.Application) *healthcheck {
 	h := &healthcheck{}
-	c := app.Command("healthcheck", "Ask a running receiver whether it is ready; exit with 0 if it is and with 1 if not. For a container's health check.")
+	c := app.Command("healthcheck", "Ask a running receiver whether it is ready, for a container's health check. The exit code is 0 if it is and 1 if not.")
 	c.Flag("url", "The address to ask.").Default("http://127.0.0.1:9098/-/ready").StringVar(&h.url)
 	c.Flag("timeout", "How long to wait for the answer.").Default("3s").DurationVar(&h.timeout)
 	return h
@@ -34,7 +34,7 @@ func (h *healthcheck) run(ctx context.Context, env environment) error {
 	}
 	resp, err := new(http.Client).Do(req)
 	if err != nil {
-		return fmt.Errorf("healthcheck: %w", err)
+		return fmt.Errorf("healthcheck: %w; is the receiver running, and is this its address? If not, give it with --url=http://127.0.0.1:9098/-/ready", err)
 	}
 	defer resp.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1024))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -19,6 +20,10 @@ import (
 	_ "time/tzdata" // templates name time zones; a scratch image has no zone files
 )
 
+const about = `Brings the notifications of Prometheus Alertmanager to Google Chat.
+
+README.md tells how to begin, docs/reference.md describes all flags, config keys, template functions and metrics, and docs/templates.md tells how to write templates.`
+
 // Exit codes.
 const (
 	exitOK     = 0
@@ -28,7 +33,7 @@ const (
 
 func main() {
 	notify := func(c chan<- os.Signal) { signal.Notify(c, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT) }
-	os.Exit(run(context.Background(), os.Args[1:], environment{stdout: os.Stdout, stderr: os.Stderr, notify: notify}))
+	os.Exit(run(context.Background(), os.Args[1:], environment{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, notify: notify}))
 }
 
 // command is one subcommand of the program.
@@ -40,6 +45,7 @@ type command interface {
 
 // environment is what a command has of the outside.
 type environment struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	// notify hands over the process's signals from now on: SIGHUP, SIGTERM and
 	// SIGINT. Until it is called, they end the process.
@@ -50,19 +56,11 @@ type environment struct {
 // run parses the arguments, runs the command that they name and returns the
 // exit code.
 func run(ctx context.Context, args []string, env environment) int {
-	app := kingpin.New("alertchat", "A webhook receiver that brings the notifications of Prometheus Alertmanager to Google Chat.")
-	app.UsageWriter(env.stdout)
-	app.ErrorWriter(env.stderr)
 	exit := -1
-	app.Terminate(func(code int) { exit = code })
-	app.Version(version.Print("alertchat"))
-	app.HelpFlag.Short('h')
 	var logging promslog.Config
-	promslogflag.AddFlags(app, &logging)
-	commands := map[string]command{
-		"serve":       newServe(app),
-		"preview":     newPreview(app),
-		"healthcheck": newHealthcheck(app),
+	app, commands := commandLine(env, &logging, func(code int) { exit = code })
+	if !completesCommand(args) {
+		app.GetCommand("serve").Default()
 	}
 	name, err := app.Parse(args)
 	switch {
@@ -79,4 +77,40 @@ func run(ctx context.Context, args []string, env environment) int {
 		return exitFailed
 	}
 	return exitOK
+}
+
+// completesCommand tells whether a shell asks which commands there are: kingpin
+// knows none to go on with where one is the default.
+func completesCommand(args []string) bool {
+	if len(args) == 0 || len(args) > 2 || args[0] != "--completion-bash" {
+		return false
+	}
+	return len(args) == 1 || !strings.HasPrefix(args[1], "-")
+}
+
+// commandLine returns the program's flags, and its commands by name. terminate
+// is called in place of [os.Exit], and must return.
+func commandLine(env environment, logging *promslog.Config, terminate func(code int)) (*kingpin.Application, map[string]command) {
+	app := kingpin.New("alertchat", about)
+	app.UsageWriter(env.stdout)
+	app.ErrorWriter(env.stderr)
+	app.Terminate(terminate)
+	app.HelpFlag.Short('h').Help("Show this help. --help-long shows the flags of all commands, --help-man a manual page.")
+	// The flag is not kingpin's own: that one would put all these lines into the
+	// head of the manual page.
+	app.Flag("version", "Show the version.").PreAction(func(*kingpin.ParseContext) error {
+		fmt.Fprintln(env.stdout, version.Print("alertchat"))
+		terminate(exitOK)
+		return nil
+	}).Bool()
+	promslogflag.AddFlags(app, logging)
+	return app, map[string]command{
+		"serve":       newServe(app),
+		"preview":     newPreview(app),
+		"render":      newRender(app),
+		"send":        newSend(app),
+		"check":       newCheck(app),
+		"routes":      newRoutes(app),
+		"healthcheck": newHealthcheck(app),
+	}
 }

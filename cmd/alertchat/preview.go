@@ -52,8 +52,8 @@ type preview struct {
 func newPreview(app *kingpin.Application) *preview {
 	p := &preview{}
 	c := app.Command("preview", "Run the receiver against a built-in stand-in for Google Chat, post sample alerts to it, and print the messages. It needs no Google account and sends nothing to Google.")
-	c.Flag("config.file", "A configuration to try out; its spaces all lead to the stand-in. Without it, a built-in one with two spaces is used.").StringVar(&p.configFile)
-	c.Flag("web.listen-address", "Where to listen for more alerts; loopback addresses only.").Default("127.0.0.1:9098").StringVar(&p.address)
+	c.Flag("config.file", "A configuration to try out; its spaces all lead to the stand-in. Without it, a built-in one with two spaces is used.").PlaceHolder("FILE").StringVar(&p.configFile)
+	c.Flag("web.listen-address", "Where to listen for more alerts. It must be a loopback address.").Default("127.0.0.1:9098").StringVar(&p.address)
 	c.Flag("once", "End when the samples are delivered.").BoolVar(&p.once)
 	return p
 }
@@ -132,7 +132,7 @@ func (p *preview) show(ctx context.Context, env environment, address string) err
 	if err := untilReady(ctx, address); err != nil {
 		return err
 	}
-	for _, s := range sample.All(time.Now()) {
+	for _, s := range sample.Tour(time.Now()) {
 		body, err := s.Body()
 		if err != nil {
 			return err
@@ -157,7 +157,7 @@ func (p *preview) show(ctx context.Context, env environment, address string) err
 func loopback(ctx context.Context, address string) (net.Listener, error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, fmt.Errorf("--web.listen-address: %w", err)
+		return nil, fmt.Errorf("--web.listen-address: %w; want one such as 127.0.0.1:9098", err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return nil, fmt.Errorf("--web.listen-address: the preview listens on loopback only, such as 127.0.0.1:9098, not on %q", address)

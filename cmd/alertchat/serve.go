@@ -37,10 +37,10 @@ type serve struct {
 
 func newServe(app *kingpin.Application) *serve {
 	s := &serve{}
-	c := app.Command("serve", "Run the receiver.").Default()
+	c := app.Command("serve", "Run the receiver. This is what happens where no command is given.")
 	c.Flag("config.file", "The configuration file.").Default("config.yml").StringVar(&s.configFile)
-	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template or a URL file has changed, and reload if so; 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
-	c.Flag("storage.path", "The folder for what waits and what is known of incidents. It must outlive restarts.").Default("data/").StringVar(&s.storagePath)
+	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template or a URL file has changed, and to load them anew if so. 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
+	c.Flag("storage.path", "The folder for what waits and what is known of incidents. It must be writable and outlive restarts.").Default("data/").StringVar(&s.storagePath)
 	s.web = kingpinflag.AddFlags(c, ":9098")
 	return s
 }
@@ -58,7 +58,7 @@ func (s *serve) run(ctx context.Context, env environment) error {
 		versioncollector.NewCollector("alertchat"),
 	)
 	if err := web.Validate(*s.web.WebConfigFile); err != nil {
-		return fmt.Errorf("load %s: %w", *s.web.WebConfigFile, err)
+		return fmt.Errorf("--web.config.file: %w", err)
 	}
 	app, err := receiver.New(receiver.Options{ //nolint:contextcheck // the storage lives until Close, not until a context ends
 		ConfigFile:  s.configFile,
@@ -72,7 +72,11 @@ func (s *serve) run(ctx context.Context, env environment) error {
 	}
 	server := httpapi.Server(app.Handler(), log)
 	return serveUntilSignal(ctx, app, log, signals, server, func() error {
-		return web.ListenAndServe(server, s.web, log)
+		err := web.ListenAndServe(server, s.web, log)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%w; end what listens there, or give another address with --web.listen-address", err)
+		}
+		return err
 	})
 }
 
