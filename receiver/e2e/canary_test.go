@@ -311,7 +311,13 @@ func (c *canary) wantMarkersInUse(t *testing.T) {
 func (c *canary) failToDeliver(t *testing.T) {
 	t.Helper()
 	writeFile(t, c.urls, "http://"+canaryBroken+":bad%zz/v1/spaces/x/messages?key="+canaryKey+"&token="+canaryBroken)
-	c.failing = append(c.failing, failure{name: "broken", want: "malformed"})
+	if code := c.ask(t, http.MethodPost, "/-/reload", "", allowed); code != http.StatusInternalServerError {
+		t.Errorf("a reload with a malformed URL answers %d, want 500", code)
+	}
+	c.ask(t, http.MethodGet, "/api/v1/status", "", allowed)
+	if status := c.answers[len(c.answers)-1].body; !strings.Contains(status, "malformed") {
+		t.Errorf("the status does not say what is wrong with the URL's file: %s", status)
+	}
 	for _, f := range c.failing {
 		c.post(t, f.name)
 	}

@@ -19,13 +19,13 @@ type googleChat struct {
 	hooks   map[string]string // the webhooks by space
 }
 
-func startChat(t *testing.T) *googleChat {
+func startChat(t testing.TB) *googleChat {
 	t.Helper()
 	return startChatWith(t, chattest.Options{})
 }
 
 // startChatWith starts a stand-in that may be at fault.
-func startChatWith(t *testing.T, o chattest.Options) *googleChat {
+func startChatWith(t testing.TB, o chattest.Options) *googleChat {
 	t.Helper()
 	c := &googleChat{Server: chattest.New(o), hooks: map[string]string{}}
 	server := httptest.NewServer(c)
@@ -52,7 +52,7 @@ func place(space string) string { return "spaces/" + space }
 
 // wait waits until a space has n messages and returns them, the oldest first.
 // More than that are an error.
-func (c *googleChat) wait(t *testing.T, space string, n int) []chattest.Message {
+func (c *googleChat) wait(t testing.TB, space string, n int) []chattest.Message {
 	t.Helper()
 	var messages []chattest.Message
 	eventually(t, fmt.Sprintf("%d messages in %s", n, space), func() error {
@@ -69,7 +69,7 @@ func (c *googleChat) wait(t *testing.T, space string, n int) []chattest.Message 
 
 // waitFor waits until a message of a space contains a text, and returns the
 // space's messages, the oldest first.
-func (c *googleChat) waitFor(t *testing.T, space, text string) []chattest.Message {
+func (c *googleChat) waitFor(t testing.TB, space, text string) []chattest.Message {
 	t.Helper()
 	var messages []chattest.Message
 	eventually(t, fmt.Sprintf("a message with %q in %s", text, space), func() error {
@@ -82,7 +82,7 @@ func (c *googleChat) waitFor(t *testing.T, space, text string) []chattest.Messag
 }
 
 // wantNoRemarks fails the test if Chat would have refused or mangled anything.
-func (c *googleChat) wantNoRemarks(t *testing.T) {
+func (c *googleChat) wantNoRemarks(t testing.TB) {
 	t.Helper()
 	for _, remark := range c.Remarks() {
 		t.Errorf("the stand-in remarks: %s", remark)
@@ -91,7 +91,7 @@ func (c *googleChat) wantNoRemarks(t *testing.T) {
 
 // wantNoSecret fails the test if a webhook's token stands in what the receiver
 // has printed or shows.
-func (c *googleChat) wantNoSecret(t *testing.T, a *alertchat) {
+func (c *googleChat) wantNoSecret(t testing.TB, a *alertchat) {
 	t.Helper()
 	shown := map[string]string{"output": a.output()}
 	for _, path := range []string{"/", "/api/v1/status", "/metrics"} {
@@ -118,7 +118,7 @@ func (c *googleChat) wantNoSecret(t *testing.T, a *alertchat) {
 }
 
 // wantCard fails the test if a message has no card or lacks one of the texts.
-func wantCard(t *testing.T, m chattest.Message, texts ...string) {
+func wantCard(t testing.TB, m chattest.Message, texts ...string) {
 	t.Helper()
 	for _, text := range append(texts, `"cardsV2"`) {
 		if !strings.Contains(string(m.Body), text) {
@@ -129,7 +129,7 @@ func wantCard(t *testing.T, m chattest.Message, texts ...string) {
 
 // wantReply fails the test if a message does not stand in the thread of
 // another.
-func wantReply(t *testing.T, m, first chattest.Message) {
+func wantReply(t testing.TB, m, first chattest.Message) {
 	t.Helper()
 	if m.Thread != first.Thread {
 		t.Errorf("the message stands in %s, want it in %s with the first:\n%s", m.Thread, first.Thread, m.Body)

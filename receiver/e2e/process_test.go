@@ -22,7 +22,7 @@ const patience = 30 * time.Second
 
 // eventually polls until check returns nil, and fails the test with its last
 // error when that takes too long.
-func eventually(t *testing.T, what string, check func() error) {
+func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
@@ -50,7 +50,7 @@ type process struct {
 
 // startProcess runs a program until the test ends. What it prints goes to a
 // file, which is shown when the test fails.
-func startProcess(t *testing.T, path string, args ...string) *process {
+func startProcess(t testing.TB, path string, args ...string) *process {
 	t.Helper()
 	output, err := os.CreateTemp(t.TempDir(), filepath.Base(path)+"-*.log")
 	if err != nil {
@@ -89,7 +89,7 @@ func (p *process) kill() {
 }
 
 // signal sends a signal to the program.
-func (p *process) signal(t *testing.T, s os.Signal) {
+func (p *process) signal(t testing.TB, s os.Signal) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(s); err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func (p *process) ended() error {
 }
 
 // waitEnd waits until the program has ended by itself.
-func (p *process) waitEnd(t *testing.T) {
+func (p *process) waitEnd(t testing.TB) {
 	t.Helper()
 	select {
 	case <-p.done:
@@ -126,7 +126,7 @@ func (p *process) output() string {
 }
 
 // waitReady waits until the program says that it is ready.
-func (p *process) waitReady(t *testing.T, address string) {
+func (p *process) waitReady(t testing.TB, address string) {
 	t.Helper()
 	eventually(t, p.cmd.Path+" is ready", func() error {
 		if err := p.ended(); err != nil {
@@ -164,7 +164,7 @@ func get(ctx context.Context, url string) (string, error) {
 
 // freeAddress returns a loopback address on which nobody listens. Programs
 // that are to be found there again after a restart need to know it beforehand.
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,7 +176,7 @@ func freeAddress(t *testing.T) string {
 
 // writeFile writes a file as an editor would who replaces it: whoever reads it
 // sees the old text or the new one.
-func writeFile(t *testing.T, path, text string) {
+func writeFile(t testing.TB, path, text string) {
 	t.Helper()
 	draft := path + ".new"
 	if err := os.WriteFile(draft, []byte(text), 0o600); err != nil {

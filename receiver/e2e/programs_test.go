@@ -31,7 +31,7 @@ type programs struct {
 // findPrograms builds alertchat and looks for the others in .tools. Without
 // them the test is skipped, or fails in CI. A test that needs no Alertmanager
 // calls buildAlertchat alone.
-func findPrograms(t *testing.T) programs {
+func findPrograms(t testing.TB) programs {
 	t.Helper()
 	tool := func(name string) string {
 		path, err := filepath.Abs(filepath.Join("..", "..", ".tools", name))
@@ -57,7 +57,7 @@ func findPrograms(t *testing.T) programs {
 }
 
 // buildAlertchat builds the program and returns its path.
-func buildAlertchat(t *testing.T) string {
+func buildAlertchat(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "alertchat")
 	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", path, "alertchat/cmd/alertchat")
@@ -79,7 +79,7 @@ type alertchat struct {
 }
 
 // startAlertchat starts the receiver with a config and waits until it is ready.
-func startAlertchat(t *testing.T, p programs, config string) *alertchat {
+func startAlertchat(t testing.TB, p programs, config string) *alertchat {
 	t.Helper()
 	folder := t.TempDir()
 	a := &alertchat{
@@ -94,14 +94,14 @@ func startAlertchat(t *testing.T, p programs, config string) *alertchat {
 }
 
 // start runs the receiver, which must not run at the time, until it is ready.
-func (a *alertchat) start(t *testing.T) {
+func (a *alertchat) start(t testing.TB) {
 	t.Helper()
 	a.launch(t)
 	a.waitReady(t, a.address)
 }
 
 // launch runs the receiver, which must not run at the time.
-func (a *alertchat) launch(t *testing.T, flags ...string) {
+func (a *alertchat) launch(t testing.TB, flags ...string) {
 	t.Helper()
 	a.process = startProcess(t, a.path, append([]string{
 		"--config.file=" + a.configFile,
@@ -113,14 +113,14 @@ func (a *alertchat) launch(t *testing.T, flags ...string) {
 }
 
 // reload replaces the config and sends SIGHUP.
-func (a *alertchat) reload(t *testing.T, config string) {
+func (a *alertchat) reload(t testing.TB, config string) {
 	t.Helper()
 	writeFile(t, a.configFile, config)
 	a.signal(t, syscall.SIGHUP)
 }
 
 // waitPage waits until one of the receiver's pages contains a text.
-func (a *alertchat) waitPage(t *testing.T, path, text string) {
+func (a *alertchat) waitPage(t testing.TB, path, text string) {
 	t.Helper()
 	eventually(t, path+" contains "+text, func() error {
 		if err := a.ended(); err != nil {
@@ -145,7 +145,7 @@ type alertmanager struct {
 
 // startAlertmanager starts a release of Alertmanager that posts to alertchat
 // and waits until it is ready. It has one group for each alertname.
-func startAlertmanager(t *testing.T, p programs, release, receiver string) *alertmanager {
+func startAlertmanager(t testing.TB, p programs, release, receiver string) *alertmanager {
 	t.Helper()
 	folder := t.TempDir()
 	configFile := filepath.Join(folder, "alertmanager.yml")
@@ -175,18 +175,18 @@ receivers:
 
 // fire posts an alert with the given labels, as name=value; the first one is
 // the alertname.
-func (am *alertmanager) fire(t *testing.T, labels ...string) {
+func (am *alertmanager) fire(t testing.TB, labels ...string) {
 	t.Helper()
 	am.add(t, labels)
 }
 
 // end posts the end of an alert that was fired with the same labels.
-func (am *alertmanager) end(t *testing.T, labels ...string) {
+func (am *alertmanager) end(t testing.TB, labels ...string) {
 	t.Helper()
 	am.add(t, labels, "--end="+time.Now().Format(time.RFC3339Nano))
 }
 
-func (am *alertmanager) add(t *testing.T, labels []string, flags ...string) {
+func (am *alertmanager) add(t testing.TB, labels []string, flags ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), patience, errors.New("amtool takes too long"))
 	defer cancel()
@@ -203,7 +203,7 @@ func (am *alertmanager) add(t *testing.T, labels []string, flags ...string) {
 
 // waitFailedPost waits until Alertmanager has tried to reach its receiver and
 // could not.
-func (am *alertmanager) waitFailedPost(t *testing.T) {
+func (am *alertmanager) waitFailedPost(t testing.TB) {
 	t.Helper()
 	eventually(t, "a post to the receiver fails", func() error {
 		page, err := get(t.Context(), "http://"+am.address+"/metrics")
