@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -18,7 +19,7 @@ const shownDeliveries = 50
 func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 	setup := r.setup.Load()
 	s := webui.Status{
-		Version:        version.Version,
+		Version:        cmp.Or(version.Version, "of a build without a number"),
 		Now:            time.Now(),
 		StartedAt:      r.started,
 		ConfigLoadedAt: setup.loadedAt,
