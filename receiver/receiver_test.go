@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,40 @@ spaces:
     webhook_url: WEBHOOK(OPS)
     card: {alert: 'id={{ .Alert.Fingerprint }};'}
 `
+
+// omitted is how a message says that it does not show all alerts.
+var omitted = regexp.MustCompile(`\+(\d+) more alerts?`)
+
+// TestWhatDoesNotFitIsCounted: with the default card and three parts, a group
+// of a thousand is shown as far as it goes, and the rest is counted.
+func TestWhatDoesNotFitIsCounted(t *testing.T) {
+	r := newRig(t, "spaces:\n  - {name: ops, rate_limit: 100, webhook_url: 'WEBHOOK(OPS)'}\n", chattest.Options{})
+	flood := sample.Flood(1000, time.Now())
+	body, err := flood.Body()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.post("/alertmanager", body)
+	r.idle()
+	messages := r.bodies("OPS")
+	everything := strings.Join(messages, "\n")
+	shown := 0
+	for _, a := range flood.Payload.Alerts {
+		if strings.Contains(everything, "<b>"+a.Labels["pod"]+"</b>") || strings.Contains(everything, `\u003cb\u003e`+a.Labels["pod"]+`\u003c/b\u003e`) {
+			shown++
+		}
+	}
+	more := omitted.FindStringSubmatch(everything)
+	if len(messages) != 3 || len(more) != 2 {
+		t.Fatalf("%d messages, which say %q, want 3 and how many are left out", len(messages), more)
+	}
+	if left, err := strconv.Atoi(more[1]); err != nil || shown+left != 1000 || shown < 100 {
+		t.Errorf("%d alerts shown and %d left out, want 1000 in all, %v", shown, left, err)
+	}
+	if got := r.threads("OPS"); got != 1 {
+		t.Errorf("the parts are in %d threads, want one", got)
+	}
+}
 
 // TestEveryPayloadInAnyOrderAndTwice posts each payload that a real
 // Alertmanager sent, in random order and twice. Chat takes every message
@@ -60,14 +96,16 @@ func TestEveryPayloadInAnyOrderAndTwice(t *testing.T) {
 		}
 		r.idle()
 		everything := strings.Join(r.bodies("OPS"), "\n")
-		omitted := strings.Contains(everything, "+")
+		if more := omitted.FindString(everything); more != "" {
+			t.Errorf("seed %d: %q, though all fit into the parts", seed, more)
+		}
 		for _, body := range bodies {
 			p, err := alert.Decode(body)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, a := range p.Alerts {
-				if !omitted && !strings.Contains(everything, "id="+a.Fingerprint+";") {
+				if !strings.Contains(everything, "id="+a.Fingerprint+";") {
 					t.Errorf("seed %d: alert %s of group %s is in no message", seed, a.Fingerprint, p.Group())
 				}
 			}

@@ -189,6 +189,15 @@ func (r *rig) bodies(name string) []string {
 	return out
 }
 
+// threads returns how many threads the messages in a space are in.
+func (r *rig) threads(name string) int {
+	seen := map[string]bool{}
+	for _, m := range r.chat.Messages("spaces/" + name) {
+		seen[m.Thread] = true
+	}
+	return len(seen)
+}
+
 // payload is a firing group of one alert with these labels, "name=value".
 func payload(receiver string, alerts ...string) []byte {
 	var list []string
