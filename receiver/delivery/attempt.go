@@ -18,9 +18,6 @@ func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery) erro
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
 	}
-	if d.blamed && !d.Plain {
-		return l.refused(ctx, s, d)
-	}
 	for i := range d.Steps {
 		step := &d.Steps[i]
 		if step.Done {
@@ -84,7 +81,9 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	l.backoff.reset()
 	for _, other := range l.planned {
 		if other != d && other.refusals >= stepAside {
-			other.blamed = true // another group passed: the fault is the message's
+			// Another group passed: if this one is refused once more, the fault
+			// is the message's, and not that of a space that has just come back.
+			other.blamed = true
 			other.refusals = 0
 		}
 	}

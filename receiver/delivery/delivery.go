@@ -73,7 +73,7 @@ type Delivery struct {
 	Error      string    // the last failure, without any secret; empty after success
 
 	refusals int  // how often Chat itself answered that it cannot take it, in a row
-	blamed   bool // whether another group's message passed meanwhile
+	blamed   bool // whether another group's message passed meanwhile: the next refusal is the message's fault
 	tried    bool // whether an attempt's outcome is unknown: then its bytes must stay
 	folded   map[incident.Folded]int
 }
