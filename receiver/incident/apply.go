@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +65,8 @@ func Apply(s State, n Notification) (State, Meaning) {
 	}
 	m.Effect = News
 	fires := len(m.Fired) > 0 || n.Payload.TruncatedAlerts > 0
-	m.Began = fires && (!known.Open || !known.shares(n))
+	// With alerts left out, none at hand may be of the incident all the same.
+	m.Began = fires && (!known.Open || n.Payload.TruncatedAlerts == 0 && !known.shares(n))
 	if m.Began || !known.Open && !known.shares(n) {
 		next.begin(n)
 	}
@@ -98,9 +100,12 @@ func (s State) fresh(now time.Time) State {
 	return s
 }
 
-// compare finds the alerts that fired or ended. Each alert is looked at alone.
+// compare finds the alerts that fired or ended. Each alert is looked at alone,
+// but for those that fire at the start at which they had been resolved: what
+// else the notification says tells whether it is a late copy.
 func compare(s State, n Notification) Meaning {
 	var m Meaning
+	var late, back []int // resolved at that start lately; gone, and listed again
 	for i := range n.Payload.Alerts {
 		a := &n.Payload.Alerts[i]
 		resolved := a.Status == alert.Resolved
@@ -109,12 +114,16 @@ func compare(s State, n Notification) Meaning {
 		case ok && a.StartsAt.Before(k.StartsAt):
 			continue
 		case ok && a.StartsAt.Equal(k.StartsAt):
-			if resolved == k.Resolved {
+			switch {
+			case resolved && k.Resolved && !k.Gone, !resolved && !k.Resolved:
 				continue
-			}
+			case !resolved && k.Gone && n.ReceivedAt.Sub(k.LearnedAt) < CopyWindow:
+				back = append(back, i)
+				continue
 			// Prometheus that was cut off for a while resolves and fires again
 			// with the same start; so does a copy that comes late.
-			if !resolved && n.ReceivedAt.Sub(k.LearnedAt) < CopyWindow {
+			case !resolved && n.ReceivedAt.Sub(k.LearnedAt) < CopyWindow:
+				late = append(late, i)
 				continue
 			}
 		}
@@ -124,7 +133,28 @@ func compare(s State, n Notification) Meaning {
 			m.Fired = append(m.Fired, i)
 		}
 	}
+	news := len(m.Fired)+len(m.Ended) > 0
+	if news || len(late) == 0 && s.listsFiring(n.Payload) {
+		m.Fired = append(m.Fired, back...)
+	}
+	if news {
+		// A copy brings no other news. So this is how things are now.
+		m.Fired = append(m.Fired, late...)
+	}
+	slices.Sort(m.Fired)
 	return m
+}
+
+// listsFiring reports whether the payload has all alerts that are known to
+// fire. A copy from before one of them has not.
+func (s State) listsFiring(p *alert.Payload) bool {
+	n := 0
+	for i := range p.Alerts {
+		if k, ok := s.Alerts[p.Alerts[i].Fingerprint]; ok && !k.Resolved {
+			n++
+		}
+	}
+	return p.TruncatedAlerts > 0 || n == s.firing()
 }
 
 // unchanged tells copies from reminders where no alert changed.
@@ -197,7 +227,7 @@ func (s State) shares(n Notification) bool {
 func (s *State) begin(n Notification) {
 	for fp, a := range s.Alerts {
 		if !a.Resolved {
-			s.Alerts[fp] = Alert{StartsAt: a.StartsAt, Resolved: true, LearnedAt: n.ReceivedAt}
+			s.Alerts[fp] = Alert{StartsAt: a.StartsAt, Resolved: true, Gone: true, LearnedAt: n.ReceivedAt}
 		}
 	}
 	first := alert.Earliest(n.Payload.Alerts)
@@ -232,7 +262,7 @@ func (s *State) miss(n Notification) {
 	}
 	for fp, a := range s.Alerts {
 		if !a.Resolved && !here[fp] && !a.StartsAt.After(latest) {
-			s.Alerts[fp] = Alert{StartsAt: a.StartsAt, Resolved: true, LearnedAt: n.ReceivedAt}
+			s.Alerts[fp] = Alert{StartsAt: a.StartsAt, Resolved: true, Gone: true, LearnedAt: n.ReceivedAt}
 		}
 	}
 }

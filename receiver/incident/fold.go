@@ -70,12 +70,12 @@ func Fold(s State, waiting []Notification, o Options) Outcome {
 	if f.last == nil {
 		return out
 	}
-	t := f.telling(s, out.State)
+	t, fired := f.telling(s, out.State)
 	if t.Kind == Repeat {
 		out.State.Repeat++
 		t.Repeat = out.State.Repeat
 	}
-	if t.Kind == Repeat && o.DropRepeats || !o.SendResolved && !t.dropEnds() {
+	if t.Kind == Repeat && o.DropRepeats || !o.SendResolved && !t.dropEnds(fired) {
 		out.Folded[FoldedUnwanted]++
 		return out
 	}
@@ -124,39 +124,52 @@ func (f *fold) add(n Notification, m Meaning) {
 }
 
 // telling puts together what is to be told: the alerts of the last notification
-// and what fired or ended before it.
-func (f *fold) telling(before, after State) *Telling {
+// and what fired or ended before it. fired tells the alerts that fired, parallel
+// to those of the payload.
+func (f *fold) telling(before, after State) (t *Telling, fired []bool) {
 	p := *f.last.Payload
 	p.Alerts = slices.Clone(p.Alerts)
-	t := &Telling{
+	t = &Telling{
 		Group: p.Group(), Payload: &p, Unknown: f.last.Unknown,
 		ID: after.ID, StartedAt: after.StartedAt,
 		ReceivedAt: f.first.ReceivedAt, LatestAt: f.last.ReceivedAt,
-		Changed: make([]bool, len(p.Alerts)),
 	}
-	fired := false
+	add := func(e episode) {
+		c, ok := f.episodes[e]
+		t.Changed, fired = append(t.Changed, ok), append(fired, ok && c.fired)
+		delete(f.episodes, e)
+	}
 	for i := range p.Alerts {
-		e := episodeOf(&p.Alerts[i])
-		if c, ok := f.episodes[e]; ok {
-			t.Changed[i] = true
-			fired = fired || c.fired
-			delete(f.episodes, e)
-		}
+		add(episodeOf(&p.Alerts[i]))
 	}
 	for _, e := range f.order {
-		c, ok := f.episodes[e]
-		if !ok {
-			continue
+		if c, ok := f.episodes[e]; ok {
+			p.Alerts = append(p.Alerts, c.alert)
+			add(e)
 		}
-		// It fired and is not listed any more: nobody will send its end.
-		c.alert.Status = alert.Resolved
-		p.Alerts = append(p.Alerts, c.alert)
-		t.Changed = append(t.Changed, true)
-		fired = fired || c.fired
+	}
+	for i := range p.Alerts {
+		p.Alerts[i].Status = after.status(&p.Alerts[i])
 	}
 	p.Summarize()
-	t.Kind = kind(before, after, len(f.order) > 0, fired)
-	return t
+	t.Kind = kind(before, after, len(f.order) > 0, slices.Contains(fired, true))
+	return t, fired
+}
+
+// status is that of an alert as far as it is known. What a telling shows must
+// be what later notifications are held against.
+func (s State) status(a *template.Alert) string {
+	k, ok := s.Alerts[a.Fingerprint]
+	switch {
+	case !ok:
+		return a.Status
+	case k.StartsAt.Equal(a.StartsAt) && !k.Resolved:
+		return alert.Firing
+	case k.StartsAt.Before(a.StartsAt):
+		return a.Status
+	default:
+		return alert.Resolved
+	}
 }
 
 func kind(before, after State, changed, fired bool) Kind {
@@ -174,15 +187,13 @@ func kind(before, after State, changed, fired bool) Kind {
 }
 
 // dropEnds takes out the alerts that only ended and reports whether any alert
-// is left that is worth a message.
-func (t *Telling) dropEnds() bool {
-	if t.Kind == End {
-		return false
-	}
+// is left that is worth a message. What fired is told even where it has ended
+// since.
+func (t *Telling) dropEnds(fired []bool) bool {
 	alerts, changed := t.Payload.Alerts[:0], t.Changed[:0]
-	news := t.Kind != Change
+	news := t.Kind == First || t.Kind == Repeat
 	for i, a := range t.Payload.Alerts {
-		if a.Status == alert.Resolved && t.Kind != First {
+		if a.Status == alert.Resolved && !fired[i] {
 			continue
 		}
 		alerts, changed = append(alerts, a), append(changed, t.Changed[i])

@@ -55,6 +55,9 @@ type State struct {
 type Alert struct {
 	StartsAt time.Time `json:"startsAt"`
 	Resolved bool      `json:"resolved,omitempty"`
+	// Gone says that nobody told its end: it was only no longer listed. It is
+	// over until it is listed again.
+	Gone bool `json:"gone,omitempty"`
 	// LearnedAt is when the notification arrived that said so.
 	LearnedAt time.Time `json:"learnedAt"`
 }
