@@ -14,9 +14,12 @@ import (
 const fewThrottles = 5
 
 // deliver attempts what is left of a delivery, once.
-func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery) error {
+func (l *loop) deliver(ctx context.Context, s *Space, place string, p *pace, d *Delivery) error {
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
+	}
+	if d.blamed >= enoughBlame && !d.Plain {
+		return l.replace(ctx, s, d, "Google Chat did not take the message made by the templates.")
 	}
 	for i := range d.Steps {
 		step := &d.Steps[i]
@@ -40,6 +43,7 @@ func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery) erro
 			}
 		}
 	}
+	d.Place = place
 	return l.succeed(ctx, s, d)
 }
 
@@ -71,6 +75,8 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	d.Status, d.EndedAt, d.Error = Done, now, ""
 	if len(d.Known) == 1 {
 		t := &d.Known[0].State.Thread
+		// It may have been planned for the place to which the space led before.
+		t.Place = d.Place
 		if first := d.Steps[0]; first.Message != "" {
 			t.Message = first.Message
 			if t.Key != "" && first.Thread != "" {
@@ -81,10 +87,10 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	l.backoff.reset()
 	for _, other := range l.planned {
 		if other != d && other.refusals >= stepAside {
-			// Another group passed: if this one is refused once more, the fault
-			// is the message's, and not that of a space that has just come back.
-			other.blamed = true
-			other.refusals = 0
+			other.blamed++
+			if other.blamed < enoughBlame || !other.Plain {
+				other.refusals = 0
+			}
 		}
 	}
 	l.m.metrics.messages.WithLabelValues(s.Name).Add(float64(len(d.Steps)))
@@ -111,10 +117,6 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 		l.note(s.Name, failure)
 		return l.refused(ctx, s, d)
 	case chat.Unknown:
-		if d.blamed && answered(failure) {
-			l.note(s.Name, failure)
-			return l.refused(ctx, s, d)
-		}
 		if answered(failure) {
 			d.refusals++
 		}
@@ -189,15 +191,21 @@ func (l *loop) unthread(ctx context.Context, d *Delivery) error {
 	return l.keep(ctx, d)
 }
 
-// refused replaces what is left of a delivery that Chat will never take by the
-// built-in text message; if that is refused too, the delivery is dead.
+// refused deals with a delivery that Chat will never take as it is.
 func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
 	if d.Plain {
 		return l.die(ctx, s, d, Rejected)
 	}
-	l.m.log.Error("Google Chat refused a message; the built-in text goes out in its place",
+	return l.replace(ctx, s, d, "Google Chat refused the message made by the templates.")
+}
+
+// replace puts the built-in text message in place of what is left of a
+// delivery. If that is refused too, the delivery is dead; if it only fails, it
+// stays behind all others until max_age.
+func (l *loop) replace(ctx context.Context, s *Space, d *Delivery, why string) error {
+	l.m.log.Error("Google Chat does not take a message; the built-in text goes out in its place",
 		"space", s.Name, "title", d.Title, "err", d.Error)
-	r, err := l.tell(ctx, s, d, "Google Chat refused the message made by the templates.")
+	r, err := l.tell(ctx, s, d, why)
 	if err != nil {
 		return err
 	}
@@ -215,7 +223,7 @@ func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
 	if err != nil {
 		return err
 	}
-	d.Steps, d.Plain = append(done, more...), true
+	d.Steps, d.Plain, d.blamed, d.refusals = append(done, more...), true, 0, 0
 	return l.keep(ctx, d)
 }
 
@@ -223,8 +231,7 @@ func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
 func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error {
 	d.Status, d.Reason, d.EndedAt = Dead, why, time.Now()
 	for i := range d.Known {
-		k := &d.Known[i]
-		k.State.Told, k.State.Thread = k.ToldBefore, k.ThreadBefore
+		d.Known[i] = d.Known[i].Died()
 	}
 	l.m.log.Error("A delivery is given up and kept as dead", "space", s.Name, "title", d.Title, "reason", why, "attempts", d.Attempts, "err", d.Error)
 	l.m.metrics.dead.WithLabelValues(s.Name, string(why)).Inc()

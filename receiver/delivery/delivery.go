@@ -73,7 +73,7 @@ type Delivery struct {
 	Error      string    // the last failure, without any secret; empty after success
 
 	refusals int  // how often Chat itself answered that it cannot take it, in a row
-	blamed   bool // whether another group's message passed meanwhile: the next refusal is the message's fault
+	blamed   int  // how often another group's message passed while it stood aside
 	tried    bool // whether an attempt's outcome is unknown: then its bytes must stay
 	folded   map[incident.Folded]int
 }
@@ -96,10 +96,15 @@ type Step struct {
 type Known struct {
 	Group alert.Group    `json:"group"`
 	State incident.State `json:"state"`
-	// ToldBefore and ThreadBefore are what holds in place of the state's if
-	// the delivery dies.
-	ToldBefore   bool            `json:"toldBefore,omitempty"`
+	// ThreadBefore is what holds in place of the state's if the delivery dies.
 	ThreadBefore incident.Thread `json:"threadBefore,omitzero"`
+}
+
+// Died returns what is known of the group when the delivery has died. Its news
+// was not told, so that whatever is heard next of the incident is: a repeat too.
+func (k Known) Died() Known {
+	k.State.Told, k.State.Thread = false, k.ThreadBefore
+	return k
 }
 
 // Waiting is a notification that no delivery covers, without its body.

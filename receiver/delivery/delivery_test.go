@@ -3,9 +3,12 @@ package delivery_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -331,7 +334,7 @@ func TestAReloadTriesAtOnce(t *testing.T) {
 }
 
 // TestAPoisonedMessageStepsAside: Chat answers 500 to one message whatever is
-// tried. Others go first, then the built-in text, then it is given up.
+// tried. Others go first, the built-in text is tried, and in the end it expires.
 func TestAPoisonedMessageStepsAside(t *testing.T) {
 	poison := func(req chattest.Request) chattest.Fault {
 		if strings.Contains(string(req.Body), "poison") {
@@ -343,21 +346,24 @@ func TestAPoisonedMessageStepsAside(t *testing.T) {
 		r.space("ops", ops)
 		r.run()
 		r.post("ops", "poison/A")
-		r.post("ops", "b/B")
-		r.post("ops", "c/C")
-		r.wait(10 * time.Minute)
-		r.want(ops, "b first B", "c first C")
-		if got := r.metric("alertchat_dead_deliveries_total", "reason", "rejected"); got != 1 {
-			t.Errorf("%g dead deliveries, want the poisoned one\n%s", got, r.log)
+		want := []string{}
+		for i := range 10 {
+			group := string(rune('b' + i))
+			r.post("ops", group+"/B")
+			want = append(want, group+" first B")
+			r.wait(5 * time.Minute)
 		}
-		plain := 0
+		r.want(ops, want...)
+		plain := false
 		for _, req := range r.chat.Requests() {
-			if strings.Contains(string(req.Body), "plain poison") {
-				plain++
-			}
+			plain = plain || strings.Contains(string(req.Body), "plain poison")
 		}
-		if plain != 1 {
-			t.Errorf("the built-in text was attempted %d times, want once", plain)
+		if !plain {
+			t.Errorf("the built-in text was not tried\n%s", r.log)
+		}
+		r.wait(25 * time.Hour)
+		if got := r.metric("alertchat_dead_deliveries_total", "reason", "expired"); got != 1 {
+			t.Errorf("%g expired deliveries, want the poisoned one\n%s", got, r.log)
 		}
 	})
 }
@@ -595,6 +601,95 @@ func TestCopiesCostNoPace(t *testing.T) {
 		r.want(ops, "a first A", "b first B")
 		if got := r.metric("alertchat_notifications_folded_total", "reason", "duplicate"); got != 200 {
 			t.Errorf("%g duplicates folded, want 200", got)
+		}
+	})
+}
+
+// TestAFlakyChatKillsNothing: Chat answers 503 to three requests of four, in no
+// order. Every message arrives in the end.
+func TestAFlakyChatKillsNothing(t *testing.T) {
+	var mu sync.Mutex // guards random
+	random := rand.New(rand.NewPCG(1, 2))
+	flaky := func(chattest.Request) chattest.Fault {
+		mu.Lock()
+		defer mu.Unlock()
+		if random.IntN(4) > 0 {
+			return chattest.Fault{Status: 503}
+		}
+		return chattest.Fault{}
+	}
+	bubble(t, chattest.Options{Fault: flaky}, func(r *rig) {
+		r.space("ops", ops)
+		r.run()
+		for i := range 100 {
+			r.post("ops", fmt.Sprintf("g%d/A", i))
+		}
+		r.wait(12 * time.Hour)
+		if got := len(r.texts(ops)); got != 100 {
+			t.Errorf("%d messages of 100", got)
+		}
+		if got := r.metric("alertchat_dead_deliveries_total"); got != 0 {
+			t.Errorf("%g dead deliveries, want none", got)
+		}
+	})
+}
+
+func TestAGroupThatStandsAsideHidesNoOther(t *testing.T) {
+	poison := func(req chattest.Request) chattest.Fault {
+		if strings.Contains(string(req.Body), "poison") {
+			return chattest.Fault{Status: 500}
+		}
+		return chattest.Fault{}
+	}
+	bubble(t, chattest.Options{Fault: poison}, func(r *rig) {
+		r.space("ops", ops)
+		r.run()
+		r.post("ops", "poison/A")
+		r.wait(time.Second)
+		for i := range 1200 { // more than are looked at in a turn
+			r.post("ops", fmt.Sprintf("poison/A B%d@1", i))
+		}
+		r.post("ops", "b/B")
+		r.wait(30 * time.Minute)
+		r.want(ops, "b first B")
+	})
+}
+
+func TestWhatDiedIsToldByTheNextRepeat(t *testing.T) {
+	bubble(t, chattest.Options{}, func(r *rig) {
+		r.space("ops", ops).Told.DropRepeats = true
+		r.run()
+		r.post("ops", "A")
+		r.wait(time.Minute)
+		r.chat.Inject(ops, 2, chattest.Fault{Status: 400})
+		r.post("ops", "A B@1")
+		r.wait(time.Minute)
+		r.post("ops", "A B@1 repeat")
+		r.wait(time.Minute)
+		r.want(ops, "g first A", "g first A B")
+		r.post("ops", "A B@1 repeat")
+		r.wait(time.Minute)
+		r.want(ops, "g first A", "g first A B")
+	})
+}
+
+func TestWhatWasPlannedForAnotherPlaceIsFollowedWhereItWent(t *testing.T) {
+	bubble(t, chattest.Options{}, func(r *rig) {
+		r.space("ops", ops)
+		r.chat.Inject(ops, -1, chattest.Fault{Status: 500}) // so that its bytes stay
+		r.run()
+		r.post("ops", "A")
+		r.wait(time.Minute)
+		r.space("ops", db) // the webhook moves
+		r.use()
+		r.wait(2 * time.Minute)
+		r.post("ops", "A repeat")
+		r.wait(time.Minute)
+		r.post("ops", "-A")
+		r.wait(time.Minute)
+		r.want(db, "g first A", "g repeat A", "g end -A")
+		if got := r.threads(db); !slices.Equal(got, []int{1, 2, 2}) {
+			t.Errorf("threads %v, want the end to follow the repeat", got)
 		}
 	})
 }

@@ -9,9 +9,13 @@ import (
 	"alertchat/receiver/chat"
 )
 
-// stepAside is after how many refusals of its own a delivery lets the next
-// group go first, to find out whether the fault is the message's.
-const stepAside = 5
+// A delivery that Chat itself has failed stepAside times in a row lets the next
+// group go first, to find out whose fault it is. When that has passed enoughBlame
+// times, it is the message's; once may be a space that has just come back.
+const (
+	stepAside   = 5
+	enoughBlame = 2
+)
 
 // loop delivers to one space. Only its own goroutine uses what has no comment.
 type loop struct {
@@ -135,7 +139,7 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 	if d == nil || err != nil {
 		return err
 	}
-	return l.deliver(ctx, s, pace, d)
+	return l.deliver(ctx, s, place, pace, d)
 }
 
 // load reads what is planned. Whoever planned it may have sent it already.
@@ -211,23 +215,34 @@ func (l *loop) choose(ctx context.Context, s *Space, place string, waiting []Wai
 	return d, nil
 }
 
-// next plans and freezes the next delivery of what waits.
+// next plans and freezes the next delivery of what waits. waiting is what is
+// known of that, or nil.
 func (l *loop) next(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
-	if waiting == nil {
-		var err error
-		if waiting, err = l.m.store.Waiting(ctx, l.name, waitingLimit); err != nil {
+	// A group that stepped aside may fill the limit alone: others come behind it.
+	for limit := waitingLimit; ; limit *= 4 {
+		if waiting == nil {
+			var err error
+			if waiting, err = l.m.store.Waiting(ctx, l.name, limit); err != nil {
+				return nil, err
+			}
+		}
+		d, err := l.plan(ctx, s, place, waiting, skip)
+		if err != nil {
 			return nil, err
 		}
+		if d == nil && len(waiting) == limit {
+			waiting = nil
+			continue
+		}
+		if d == nil {
+			return nil, nil //nolint:nilnil // nothing to tell is no error
+		}
+		if err := l.m.store.Save(ctx, l.lease, d); err != nil {
+			return nil, err
+		}
+		l.planned = append(l.planned, d)
+		return d, nil
 	}
-	d, err := l.plan(ctx, s, place, waiting, skip)
-	if d == nil || err != nil {
-		return nil, err
-	}
-	if err := l.m.store.Save(ctx, l.lease, d); err != nil {
-		return nil, err
-	}
-	l.planned = append(l.planned, d)
-	return d, nil
 }
 
 // remove takes a delivery that is settled or thawed out of the planned ones.

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -14,10 +15,12 @@ import (
 )
 
 const (
-	// waitingLimit bounds how many ids and groups are looked at in a turn, and
-	// foldLimit how many payloads of one group: the rest comes in a later turn.
+	// waitingLimit is how many ids and groups are looked at in a turn.
 	waitingLimit = 1000
-	foldLimit    = 64
+	// foldLimit and foldBytes bound how many payloads of one group are folded
+	// together; the rest comes in a later turn. One may be 32 MiB large.
+	foldLimit = 64
+	foldBytes = 4 << 20
 )
 
 // plan makes the next delivery of what waits: the oldest telling of a group
@@ -69,37 +72,36 @@ func split(waiting []Waiting, g alert.Group) (ids []int64, rest []Waiting) {
 	return ids, rest
 }
 
-// fold reads a group's notifications among ids and folds them. taken are the
-// ids that the outcome stands for, which begin with the oldest.
+// fold reads a group's notifications among ids and folds them, as many as their
+// size allows. taken are the ids that the outcome stands for, which begin with
+// the oldest.
 func (l *loop) fold(ctx context.Context, g alert.Group, known incident.State, ids []int64, o incident.Options) (out incident.Outcome, taken []int64, err error) {
-	stored, err := l.m.store.Read(ctx, ids)
-	if err != nil {
-		return incident.Outcome{}, nil, err
-	}
-	notes := make([]incident.Notification, 0, len(stored))
-	read := make([]int64, 0, len(stored))
-	for i := range stored {
-		if stored[i].Group != g {
+	var notes []incident.Notification
+	var read []int64
+	bytes, looked := 0, 0
+	for ; looked < len(ids) && bytes < foldBytes; looked++ {
+		stored, err := l.m.store.Read(ctx, ids[looked:looked+1])
+		if err != nil {
+			return incident.Outcome{}, nil, err
+		}
+		if len(stored) == 0 || stored[0].Group != g {
 			continue
 		}
-		p, err := alert.Decode(stored[i].Body)
+		n := &stored[0]
+		p, err := alert.Decode(n.Body)
 		if err != nil {
 			// It was decoded before it was stored: only a damaged disk does this.
-			l.m.log.Error("A stored notification cannot be read and is left out", "space", l.name, "id", stored[i].ID, "group", stored[i].Group, "err", err)
+			l.m.log.Error("A stored notification cannot be read and is left out", "space", l.name, "id", n.ID, "group", n.Group, "err", err)
 			continue
 		}
-		notes = append(notes, incident.Notification{Payload: p, Unknown: stored[i].Unknown, ReceivedAt: stored[i].ReceivedAt})
-		read = append(read, stored[i].ID)
+		bytes += len(n.Body)
+		notes = append(notes, incident.Notification{Payload: p, Unknown: n.Unknown, ReceivedAt: n.ReceivedAt})
+		read = append(read, n.ID)
 	}
+	ids = ids[:looked]
 	out = incident.Fold(known, notes, o)
-	if out.Taken == len(notes) {
-		return out, ids, nil // with those that are gone or cannot be read
-	}
-	next := read[out.Taken]
-	for i, id := range ids {
-		if id == next {
-			return out, ids[:i], nil
-		}
+	if out.Taken < len(read) {
+		ids = ids[:slices.Index(ids, read[out.Taken])]
 	}
 	return out, ids, nil
 }
@@ -119,7 +121,7 @@ func Plan(s *Space, place string, known incident.State, out incident.Outcome, co
 	state.Thread = to
 	k := Known{Group: out.Telling.Group, State: state}
 	if known.ID == state.ID {
-		k.ToldBefore, k.ThreadBefore = known.Told, known.Thread
+		k.ThreadBefore = known.Thread
 	}
 	d.Known = []Known{k}
 	var err error

@@ -59,8 +59,7 @@ func (s *Store) removeSpace(ctx context.Context, w *statements, space string) ([
 	for _, d := range planned {
 		d.Status, d.Reason, d.EndedAt = delivery.Dead, delivery.SpaceRemoved, s.now()
 		for i := range d.Known {
-			k := &d.Known[i]
-			k.State.Told, k.State.Thread = k.ToldBefore, k.ThreadBefore
+			d.Known[i] = d.Known[i].Died()
 		}
 		row, err := s.encodeDelivery(d)
 		if err != nil {
