@@ -36,24 +36,6 @@ func (x *executor) truncate(n int, v any) (any, error) {
 	return markup(cut(s, n, maxOutput)), nil
 }
 
-// mention returns what notifies a user, or all people in the space. It is
-// nothing where people were notified before, where Chat would not take it, and
-// for what is no user's id: a label's value may be anything.
-func (x *executor) mention(v any) (markup, error) {
-	id, err := x.text(v)
-	if err != nil {
-		return "", err
-	}
-	id = strings.TrimPrefix(strings.TrimSpace(id), "users/")
-	if x.quiet || x.context != contextText && x.context != contextDocument {
-		return "", nil
-	}
-	if id != "all" && (id == "" || len(id) > 64 || strings.Trim(id, "0123456789") != "") {
-		return "", nil
-	}
-	return markup("<users/" + id + ">"), nil
-}
-
 // silenceURL returns a link to Alertmanager's form for a silence of an alert,
 // or of what all alerts of a group share. It is empty where Alertmanager has no
 // URL that a browser could open.

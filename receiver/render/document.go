@@ -36,15 +36,18 @@ func (s *rendering) document() Rendered {
 }
 
 func (s *rendering) decoded() (*chat.Message, error) {
+	mark := newMentionMark()
+	s.own.mentionMark = mark
 	out, cut, err := s.run(keyMessage, contextDocument, s.data)
+	s.own.mentionMark = ""
 	if err != nil {
 		return nil, err
 	}
 	if cut {
 		return nil, fmt.Errorf("it puts out more than %d bytes", maxOutput)
 	}
-	doc := []byte(out)
-	body, err := s.r.decode(doc)
+	doc := []byte(strings.ReplaceAll(out, mark, "")) // what may be shown
+	body, err := s.r.decode([]byte(out))
 	if err != nil {
 		line := 0
 		if at, ok := errors.AsType[interface {
@@ -55,7 +58,7 @@ func (s *rendering) decoded() (*chat.Message, error) {
 		}
 		return nil, newDocumentError(doc, line, fmt.Errorf("%w; what may hold a colon, a # or a quote belongs into {{ quote … }}", err))
 	}
-	m, at, err := decodeMessage(body)
+	m, at, err := decodeMessage(body, mark)
 	if err != nil {
 		line := s.r.lineOf(doc, at)
 		if line > 0 {
@@ -94,8 +97,9 @@ func (e *documentError) Error() string { return "what it puts out is no message:
 func (e *documentError) Unwrap() error { return e.err }
 
 // decodeMessage decodes a message strictly. Like Chat it takes card_id for
-// cardId. Where it fails, at is the path of what is wrong.
-func decodeMessage(body []byte) (m *chat.Message, at string, err error) {
+// cardId. Its texts mention only whom the function mention did, which is told
+// by the mark. Where it fails, at is the path of what is wrong.
+func decodeMessage(body []byte, mark string) (m *chat.Message, at string, err error) {
 	var document any
 	if err := json.Unmarshal(body, &document); err != nil {
 		return nil, "", err
@@ -103,7 +107,7 @@ func decodeMessage(body []byte) (m *chat.Message, at string, err error) {
 	if _, ok := document.(map[string]any); !ok {
 		return nil, "", errors.New("it is no object with fields such as text and cardsV2")
 	}
-	for _, v := range chat.Check(body, chat.ByApp) {
+	for _, v := range chat.Check(bytes.ReplaceAll(body, []byte(mark), nil), chat.ByApp) {
 		at := strings.Trim(v.Path+"."+v.Member, ".")
 		switch v.Breach {
 		case chat.NoBreach: // it is mended, or found at the end
@@ -117,9 +121,11 @@ func decodeMessage(body []byte) (m *chat.Message, at string, err error) {
 	if at, why := unsendable(document, reflect.TypeFor[chat.Message](), ""); why != "" {
 		return nil, at, fmt.Errorf("%s: %s", at, why)
 	}
+	settleMentions(document, mark)
 	if body, err = json.Marshal(document); err != nil {
 		return nil, "", err
 	}
+	body = bytes.ReplaceAll(body, []byte(mark), nil)
 	m = new(chat.Message)
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()

@@ -100,6 +100,77 @@ func TestWhatIsNoMessageIsToldWithItsLine(t *testing.T) {
 	}
 }
 
+func TestOnlyTheFunctionMentionMentionsInAWholeMessage(t *testing.T) {
+	t.Parallel()
+	one := oneAlert(t, map[string]string{
+		"all": "<users/all>", "end": "users/all>", "control": "<\x01u\u202esers/all>", "private": "<users/\ue000all\ue001>",
+		"escaped": `\u003cusers/all>`, "encoded": "PHVzZXJzL2FsbD4=", "oncall": "users/123",
+	}, nil)
+	repeat := one
+	repeat.Kind, repeat.Repeat = incident.Repeat, 1
+	for _, c := range []struct {
+		name, value, want string
+		one               incident.Telling
+	}{
+		{"the function does", `{{ mention "all" | quote }}`, "<users/all>", one},
+		{"the function does without quote", `'{{ mention .CommonLabels.oncall }} hello'`, "<users/123> hello", one},
+		{"the function does through other functions", `{{ printf "%s, look" (mention "all") | quote }}`, "<users/all>, look", one},
+		{"the function does in an include for a text", `{{ include "x" . "text" | quote }}`, "<\u200busers/all> <users/123>", one},
+		{"the function does in an include as it is", `{{ include "x" . | quote }}`, "<\u200busers/all> <users/123>", one},
+		{"the function does not in a repeat", `{{ printf "%s, look" (mention "all") | quote }}`, ", look", repeat},
+		{"the function does not where truncate parts it", `{{ mention "all" | truncate 14 | quote }}`, "<\u200busers/…", one},
+		{"a label does not", `{{ .CommonLabels.all | quote }}`, "<\u200busers/all>", one},
+		{"a label does not beside the function", `{{ print .CommonLabels.all (mention "1") .CommonLabels.all | quote }}`, "<\u200busers/all><users/1><\u200busers/all>", one},
+		{"a label does not without quote", `{{ .CommonLabels.all }}`, "<\u200busers/all>", one},
+		{"a label does not with raw", `{{ raw .CommonLabels.all | quote }}`, "<\u200busers/all>", one},
+		{"a label does not in capitals", `{{ .CommonLabels.all | toUpper | quote }}`, "<\u200bUSERS/ALL>", one},
+		{"a label does not behind the template's bracket", `'<{{ .CommonLabels.end }}'`, "<\u200busers/all>", one},
+		{"a label does not with characters that are taken out", `{{ .CommonLabels.control | quote }}`, "<\u200busers/all>", one},
+		{"a label does not with characters for private use", `{{ .CommonLabels.private | quote }}`, "<\u200busers/all\ue001>", one},
+		{"a label does not in escapes of JSON", `"{{ .CommonLabels.escaped }}"`, "<\u200busers/all>", one},
+		{"a label does not in base64", `{{ .CommonLabels.encoded | base64decode | quote }}`, "<\u200busers/all>", one},
+		{"the template's own text does not", `'<users/all> {{ .Status }}'`, "<\u200busers/all> firing", one},
+		{"a template without actions does not", `'<users/all>'`, "<\u200busers/all>", one},
+		{"a link stays one", `'<https://x.example|x> < {{ .Status }}'`, "<https://x.example|x> < firing", one},
+	} {
+		got := documents(t, `{{ define "x" }}{{ .CommonLabels.all }} {{ mention .CommonLabels.oncall }}{{ end -}}
+text: `+c.value+`
+fallbackText: `+c.value, c.one)
+		sound(t, got)
+		if m := got.Messages[0]; m.Text != c.want || m.FallbackText != c.want || len(got.Failures) > 0 {
+			t.Errorf("%s: text = %q, fallbackText = %q, %v, want %q", c.name, m.Text, m.FallbackText, got.Failures, c.want)
+		}
+	}
+}
+
+// TestAMentionElsewhereInAWholeMessageIsText has mentions where Chat notifies
+// nobody, and where a failure shows them.
+func TestAMentionElsewhereInAWholeMessageIsText(t *testing.T) {
+	t.Parallel()
+	one := oneAlert(t, nil, nil)
+	got := documents(t, `{"text": {{ mention "1" | quote }}, "cardsV2": [{"card": {
+		"header": {"title": {{ printf "to %s" (mention "1") | quote }}},
+		"sections": [{"widgets": [{"textParagraph": {"text": {{ mention "1" | html | quote }}}}]}]}}]}`, one)
+	sound(t, got)
+	if len(got.Failures) > 0 {
+		t.Fatal(got.Failures)
+	}
+	m := got.Messages[0]
+	paragraph := m.CardsV2[0].Card.Sections[0].Widgets[0].TextParagraph.Text
+	if title := m.CardsV2[0].Card.Header.Title; title != "to <users/1>" || paragraph != "&lt;users/1&gt;" || m.Text != "<users/1>" {
+		t.Errorf("title = %q, paragraph = %q, text = %q, want the mention as it is written", title, paragraph, m.Text)
+	}
+	if m.FallbackText != "to <\u200busers/1>" {
+		t.Errorf("fallbackText = %q, want a text that mentions nobody", m.FallbackText)
+	}
+	for _, template := range []string{`tetx: {{ mention "1" | quote }}`, `markupSyntax: {{ mention "1" | quote }}`, `a: b: {{ mention "1" | quote }}`} {
+		got := documents(t, template, one)
+		if len(got.Failures) != 1 || strings.Contains(got.Failures[0].Err.Error()+got.Failures[0].Near, "\ue000") || !strings.Contains(got.Failures[0].Near, "users/1") {
+			t.Errorf("%s: Failures = %+v, want one that shows the mention as it is written", template, got.Failures)
+		}
+	}
+}
+
 func TestAWholeMessageInYAML(t *testing.T) {
 	t.Parallel()
 	one := oneAlert(t, map[string]string{"x": "a: \"b\" # c\n- {{ d }} \t<users/all>"}, nil)
@@ -125,7 +196,7 @@ cardsV2:
 		t.Fatal(got.Failures)
 	}
 	m := got.Messages[0]
-	if want := "a: \"b\" # c\n- {{ d }}  <users/all>"; m.Text != want {
+	if want := "a: \"b\" # c\n- {{ d }}  <\u200busers/all>"; m.Text != want {
 		t.Errorf("text = %q, want %q", m.Text, want)
 	}
 	card := m.CardsV2[0].Card

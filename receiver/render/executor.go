@@ -83,6 +83,8 @@ type executor struct {
 	now   time.Time
 	quiet bool // whether mentions are left out
 
+	mentionMark string // what mention marks its own with; empty but in a whole message
+
 	context   context
 	out       *output // the outermost one, or that of an include
 	outermost output

@@ -247,6 +247,43 @@ func TestNothingInAnAlertBreaksAMessage(t *testing.T) {
 	}
 }
 
+// TestAQuotedValueMentionsNobody puts values into the texts of a whole message
+// as they are, where nothing but quote sees them.
+func TestAQuotedValueMentionsNobody(t *testing.T) {
+	t.Parallel()
+	set, err := render.Load(render.Options{DecodeYAML: config.DecodeYAML})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for way, message := range map[string]string{
+		"JSON": `{"text": {{ print .CommonLabels.alertname "." | quote }}, "fallback_text": {{ quote .CommonAnnotations.summary }}}`,
+		"YAML": "text: {{ print .CommonLabels.alertname \".\" | quote }}\nfallbackText: {{ raw .CommonAnnotations.summary | quote }}\n",
+		"behind a bracket": `text: {{ print "a <" .CommonLabels.alertname .CommonAnnotations.summary | quote }}
+fallbackText: {{ printf "a <users/%s>" .Receiver | quote }}`,
+		"beside a mention": `text: {{ print .CommonLabels.alertname (mention "1") .CommonLabels.alertname | quote }}
+fallbackText: {{ print .GroupKey (mention "1") .GroupKey | quote }}`,
+	} {
+		r, err := set.Renderer(render.Space{Name: "ops", Message: message})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, value := range hostile() {
+			got := r.Render([]incident.Telling{group(value, 1)}, noon())
+			if len(got.Failures) > 0 {
+				t.Errorf("%s, %s: %v", way, name, got.Failures)
+			}
+			for path, s := range texted(t, got) {
+				if way == "beside a mention" {
+					s = strings.ReplaceAll(s, "<users/1>", "")
+				}
+				if m := mentioned.FindString(s); m != "" && inText.MatchString(path) {
+					t.Errorf("%s, %s: %s holds %q: %.200q", way, name, path, m, s)
+				}
+			}
+		}
+	}
+}
+
 func TestNoSizeOfAnAlertBreaksAMessage(t *testing.T) {
 	t.Parallel()
 	renderers := everywhere(t)
@@ -351,8 +388,10 @@ func threadable(t *testing.T, got render.Rendered) {
 var (
 	// active is what Chat or Markdown makes a mention or a link of.
 	active = regexp.MustCompile(`(?i)<(users|customEmojis|https?:)|://|\]\(|www\.|@[\pL\pN]`)
-	inText = regexp.MustCompile(`^\[\d+\]\.(text|fallbackText)$`)
-	inCard = regexp.MustCompile(`(Paragraph|decoratedText)\.text$|sections\[\d+\]\.header$`)
+	// mentioned is what Chat makes a mention of.
+	mentioned = regexp.MustCompile(`(?i)<users/`)
+	inText    = regexp.MustCompile(`^\[\d+\]\.(text|fallbackText)$`)
+	inCard    = regexp.MustCompile(`(Paragraph|decoratedText)\.text$|sections\[\d+\]\.header$`)
 )
 
 // unseemly says whether a character may stand nowhere.

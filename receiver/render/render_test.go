@@ -142,6 +142,21 @@ func TestATemplateOfTheUserReplacesTheBuiltinOne(t *testing.T) {
 	}
 }
 
+func TestAGroupWithoutLabelsIsNamedByItsNumber(t *testing.T) {
+	t.Parallel()
+	for want, alerts := range map[string]string{
+		"🔴 1 alert":  `{"status": "firing"}`,
+		"🔴 2 alerts": `{"status": "firing", "fingerprint": "a"}, {"status": "firing", "fingerprint": "b"}`,
+	} {
+		one := telling(t, []byte(`{"version": "4", "groupKey": "{}:{}", "alerts": [`+alerts+`]}`))
+		got := renderer(t, nil).Render([]incident.Telling{one}, noon())
+		sound(t, got)
+		if got.Title != want || !strings.HasPrefix(got.Messages[0].Text, want+" · ") {
+			t.Errorf("title = %q, text = %q, want %q", got.Title, got.Messages[0].Text, want)
+		}
+	}
+}
+
 func TestAnAlertmanagerTemplateFileWorksAsItIs(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(filepath.Join("testdata", "templates", "alertmanager.tmpl"))
