@@ -18,6 +18,7 @@ USER 65532:65532
 # The only folder that is written to: the root file system may be read-only.
 VOLUME /data
 EXPOSE 9098
+# With TLS: CMD ["/alertchat", "healthcheck", "--url=https://127.0.0.1:9098/-/ready", "--tls.insecure-skip-verify"]
 HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["/alertchat", "healthcheck"]
 ENTRYPOINT ["/alertchat"]
 CMD ["--config.file=/etc/alertchat/config.yml", "--storage.path=/data"]

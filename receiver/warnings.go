@@ -9,8 +9,9 @@ import (
 )
 
 // Warnings returns what works and is perhaps not what was meant: URLs that
-// others can read, routes that never match, keys without effect and spaces
-// that no route leads to. It tells only what is certain, and no secret.
+// others can read, routes that never match, keys and templates without effect
+// and spaces that no route leads to. It tells only what is certain, and no
+// secret.
 func (s *Setup) Warnings() []config.Fault {
 	var w []config.Fault
 	add := func(path, format string, args ...any) {
@@ -35,7 +36,8 @@ func (s *Setup) Warnings() []config.Fault {
 			add("defaults."+key, "has no effect: every space has its own")
 		}
 	}
-	return config.Sorted(w)
+	s.warnOfGlobs(add)
+	return config.Sorted(append(w, s.unreached()...))
 }
 
 func all(n int, is func(int) bool) bool {

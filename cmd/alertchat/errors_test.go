@@ -50,6 +50,8 @@ func commandSituations() []situation {
 		{"check of a URL file that is not there", "spaces: [{name: ops, webhook_url_file: ops.url}]\n", check, ""},
 		{"check of a URL file that is empty", "spaces: [{name: ops, webhook_url_file: empty.url}]\n", check, ""},
 		{"check of a template file that is not there", "templates: [none.tmpl]\n" + good, check, ""},
+		{"check of a glob that matches no file", "templates: ['nowhere/*.tmpl']\n" + good, check, ""},
+		{"check of a template file with a typo in a name", "templates: [typo.tmpl]\n" + good, check, ""},
 		{"check of a template without its quotes", spaceWith("text: {{ .Status }}"), check, ""},
 		{"check of a template that does not close", spaceWith("text: '{{ .Status'"), check, ""},
 		{"check of a template with a wrong function", spaceWith("text: '{{ shout .Status }}'"), check, ""},
@@ -89,6 +91,7 @@ func commandSituations() []situation {
 		{"serve on a port that is taken", good, []string{"serve", "--web.listen-address=TAKEN"}, ""},
 		{"healthcheck of nobody", good, []string{"healthcheck", "--url=http://CLOSED/-/ready"}, ""},
 		{"healthcheck of one that is not ready", good, []string{"healthcheck", "--url=CHAT/503/-/ready"}, ""},
+		{"healthcheck of another host without a look at its certificate", good, []string{"healthcheck", "--url=https://alertchat:9098/-/ready", "--tls.insecure-skip-verify"}, ""},
 		{"healthcheck of what is no URL", good, []string{"healthcheck", "--url=localhost:9098"}, ""},
 	}
 }
@@ -105,7 +108,7 @@ func TestErrorsTeach(t *testing.T) {
 	places := newPlaces(t)
 	var b strings.Builder
 	for _, s := range commandSituations() {
-		folder(t, "config.yml", places.fill(s.config), "empty.url", "\n")
+		folder(t, "config.yml", places.fill(s.config), "empty.url", "\n", "typo.tmpl", `{{ define "chat.titel" }}{{ .Bogus }}{{ end }}`)
 		var out, errs strings.Builder
 		args := make([]string, len(s.args))
 		for i := range args {

@@ -218,6 +218,7 @@ func TestTheFirstSignalEndsWhatIsAttempted(t *testing.T) {
 	s.post(t)
 	<-arrived
 	s.signals <- syscall.SIGTERM
+	s.signals <- syscall.SIGHUP // from a config reloader: it abandons nothing
 	s.until(t, "it stops to listen", func() bool {
 		conn, err := net.Dial("tcp", s.address)
 		if err == nil {

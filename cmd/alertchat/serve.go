@@ -107,13 +107,10 @@ func serveUntilSignal(ctx context.Context, app *receiver.Receiver, log *slog.Log
 	drain, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	go func() {
-		select {
-		case <-signals:
+		if secondSignal(drain, signals) {
 			log.Warn("Second signal: abandoning what is being attempted; it is attempted again at the next start")
-			abandon()
-		case <-drain.Done():
-			abandon()
 		}
+		abandon()
 	}()
 	err := server.Shutdown(drain)
 	<-running
@@ -125,6 +122,21 @@ func serveUntilSignal(ctx context.Context, app *receiver.Receiver, log *slog.Log
 		return server.Close()
 	}
 	return failure
+}
+
+// secondSignal waits for a signal to end, and reports false when ctx ends
+// before. A SIGHUP is none: whoever sends it does not know of the end.
+func secondSignal(ctx context.Context, signals <-chan os.Signal) bool {
+	for {
+		select {
+		case sig := <-signals:
+			if sig != syscall.SIGHUP {
+				return true
+			}
+		case <-ctx.Done():
+			return false
+		}
+	}
 }
 
 // untilEnd reloads at each SIGHUP and closes what it returns at the first

@@ -206,6 +206,17 @@ type document struct {
 	Route     route.Node `yaml:"route"`
 }
 
+// Unmatched returns the indices of the globs of templates that match no file.
+func (c *Config) Unmatched() []int {
+	var indices []int
+	for i, glob := range c.globs {
+		if found, _ := expand(glob); len(found) == 0 {
+			indices = append(indices, i)
+		}
+	}
+	return indices
+}
+
 // Files returns every file that the config depends on, each once, sorted: the
 // config file itself, templates, URL files and what http_config names. The
 // globs of templates are expanded anew, so that a new file is among them.

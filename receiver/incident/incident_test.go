@@ -162,8 +162,11 @@ func TestSequences(t *testing.T) {
 			{0, "A B", "first A* B*"}, {30, "B", "repeat B"}, {40, "-B", "end -B*"},
 		}},
 		{"an alert whose silence ends fires again at once", all, []step{
-			{0, "A B", "first A* B*"}, {5, "B C@4", "change B C@4*"}, {8, "A B C@4", "change A* B C@4"},
-			{12, "A -B -C@4", "change A -B* -C@4*"}, {13, "-A", "end -A*"},
+			{0, "A B", "first A* B*"},
+			{5, "B C@4", "change B C@4*"},
+			{8, "A B C@4", "change A* B C@4"},
+			{12, "A -B -C@4", "change A -B* -C@4*"},
+			{13, "-A", "end -A*"},
 		}},
 		{"also when the others end with it", all, []step{
 			{0, "A B", "first A* B*"}, {5, "B C@4", "change B C@4*"}, {9, "A -B -C@4", "change A* -B* -C@4*"}, {20, "-A", "end -A*"},
@@ -175,8 +178,13 @@ func TestSequences(t *testing.T) {
 			{0, "A B", "first A* B*"}, {5, "B C@4", "change B C@4*"}, {35, "A B", "change A* B"},
 		}},
 		{"at the same start, soon after its end, it fires again if other news comes along", all, []step{
-			{0, "A B", "first A* B*"}, {5, "-A B", "change -A* B"}, {8, "A -B", "change A* -B*"}, {9, "-A", "end -A*"},
-			{20, "A C", "first A* C*"}, {21, "-A C", "change -A* C"}, {22, "A B@21 C", "change A* B@21* C"},
+			{0, "A B", "first A* B*"},
+			{5, "-A B", "change -A* B"},
+			{8, "A -B", "change A* -B*"},
+			{9, "-A", "end -A*"},
+			{20, "A C", "first A* C*"},
+			{21, "-A C", "change -A* C"},
+			{22, "A B@21 C", "change A* B@21* C"},
 		}},
 		{"with alerts left out, others at hand are no other incident", all, []step{
 			{0, "A B +1", "first A* B*"}, {5, "C@4 D@4 +3", "change C@4* D@4*"}, {9, "-A -B", "end -A* -B*"},

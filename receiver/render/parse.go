@@ -204,9 +204,6 @@ func called(n parse.Node) (name string, ok bool) {
 	return "", false
 }
 
-// labelMaps are the fields that hold labels or annotations.
-var labelMaps = []string{"Labels", "Annotations", "GroupLabels", "CommonLabels", "CommonAnnotations", "RouteLabels"}
-
 // words returns the names of labels and annotations that a tree asks for, as
 // far as it can be seen, and other words.
 func words(tree *parse.Tree) []string {
@@ -286,6 +283,8 @@ func walk(n parse.Node, visit func(parse.Node)) {
 		for _, a := range n.Args {
 			walk(a, visit)
 		}
+	case *parse.ChainNode:
+		walk(n.Node, visit)
 	}
 }
 
@@ -298,62 +297,6 @@ func walkBranch(n *parse.BranchNode, visit func(parse.Node)) {
 // escapeCall is what guard puts last into each pipeline that puts something
 // out. No template can write it itself: parsing does not know it.
 const escapeCall = "_escape"
-
-// What guard puts between the nodes of a template: texts that the output takes
-// as marks. A call of a function would cost more than most of what it guards.
-const (
-	markPrefix = "\xff\x00" // no UTF-8, so that no template and no value holds it
-	markStep   = 's'        // first in each turn of a loop
-	markEnter  = 'e'        // before the call of a template
-	markLeave  = 'l'        // after it
-)
-
-// guard rewrites a tree, once, so that what it puts out is escaped and so that
-// nothing in it can run for ever: see [executor].
-func guard(tree *parse.Tree) { guardList(tree, tree.Root) }
-
-func guardList(tree *parse.Tree, list *parse.ListNode) {
-	if list == nil {
-		return
-	}
-	nodes := make([]parse.Node, 0, len(list.Nodes))
-	for _, n := range list.Nodes {
-		switch n := n.(type) {
-		case *parse.ActionNode:
-			if len(n.Pipe.Decl) == 0 {
-				n.Pipe.Cmds = append(n.Pipe.Cmds, command(escapeCall, n.Pos))
-			}
-		case *parse.IfNode:
-			guardList(tree, n.List)
-			guardList(tree, n.ElseList)
-		case *parse.WithNode:
-			guardList(tree, n.List)
-			guardList(tree, n.ElseList)
-		case *parse.RangeNode:
-			guardList(tree, n.List)
-			guardList(tree, n.ElseList)
-			n.List.Nodes = append([]parse.Node{mark(tree, n, markStep)}, n.List.Nodes...)
-		case *parse.TemplateNode:
-			nodes = append(nodes, mark(tree, n, markEnter), n, mark(tree, n, markLeave))
-			continue
-		}
-		nodes = append(nodes, n)
-	}
-	list.Nodes = nodes
-}
-
-// mark returns a mark that knows the place of the node that it stands for.
-func mark(tree *parse.Tree, n parse.Node, kind byte) *parse.TextNode {
-	place, _ := tree.ErrorContext(n)
-	return &parse.TextNode{NodeType: parse.NodeText, Pos: n.Position(), Text: []byte(markPrefix + string(kind) + place)}
-}
-
-func command(name string, pos parse.Pos) *parse.CommandNode {
-	return &parse.CommandNode{
-		NodeType: parse.NodeCommand, Pos: pos,
-		Args: []parse.Node{parse.NewIdentifier(name).SetPos(pos)},
-	}
-}
 
 // locate takes the place out of an error of package template, which gives it
 // as text only: "template: NAME:LINE:COLUMN: executing …".
