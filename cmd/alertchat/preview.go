@@ -104,6 +104,14 @@ func (p *preview) run(ctx context.Context, env environment) (err error) {
 	if err != nil {
 		return err
 	}
+	return p.serve(ctx, env, app, google, listener)
+}
+
+// serve runs the receiver and shows what arrives in Google Chat's place, until
+// ctx ends or, with --once, all is shown.
+func (p *preview) serve(ctx context.Context, env environment, app *receiver.Receiver, google *standIn, listener net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	server := httpapi.Server(app.Handler(), env.log)
 	var running sync.WaitGroup
 	printed := google.chat.Watch(ctx)
@@ -117,7 +125,7 @@ func (p *preview) run(ctx context.Context, env environment) (err error) {
 	})
 	address := "http://" + listener.Addr().String()
 	fmt.Fprintf(env.stdout, "alertchat preview: listening on %s; nothing is sent to Google.\n\n", address)
-	err = p.show(ctx, env, address)
+	err := p.show(ctx, env, address)
 	if errors.Is(err, context.Canceled) {
 		err = nil // the user's Ctrl-C
 	}

@@ -15,7 +15,8 @@ type kind int
 
 // The kinds of faults.
 const (
-	starting kind = iota // nothing is wrong: it is being opened or closed, or another process has the folder
+	starting kind = iota // nothing is wrong: it is being opened, or another process has the folder
+	closed               // nothing is wrong: nobody needs it any more
 	failing              // the same database works again once the cause is gone
 	stale                // the database must be closed and opened again
 	damaged              // its content is damaged: what is readable must be taken over

@@ -166,7 +166,7 @@ func (s *Store) serve(ctx context.Context, d *database, lock **folderLock) {
 }
 
 func closedFault() *unavailableError {
-	return &unavailableError{kind: starting, cause: "it is closed"}
+	return &unavailableError{kind: closed, cause: "it is closed"}
 }
 
 // watch looks after the storage without traffic: whether its files are still

@@ -238,6 +238,8 @@ func (s *Store) setCause(cause *unavailableError) {
 	switch cause.kind {
 	case starting:
 		log = s.log.Info
+	case closed:
+		log = s.log.Debug
 	case stale:
 		log = s.log.Warn
 	case failing, damaged, gone, newer:
