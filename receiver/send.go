@@ -2,7 +2,6 @@ package receiver
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -130,11 +129,7 @@ func (w *sender) attempt(ctx context.Context, step delivery.Step) (chat.Receipt,
 	if err == nil {
 		return receipt, nil
 	}
-	failure, ok := errors.AsType[*chat.Error](err)
-	if !ok {
-		failure = &chat.Error{Outcome: chat.Unknown, Code: "connection", Reason: err.Error()}
-	}
-	return chat.Receipt{}, failure
+	return chat.Receipt{}, chat.AsError(err)
 }
 
 // rest waits, and reports whether ctx lasts until then. It does not wait where

@@ -52,30 +52,9 @@ func meant(name string) string {
 		"chat.title", "chat.subtitle", "chat.summary", "chat.alert", "chat.text", "chat.digest", "chat.reply",
 		"chat.name", "chat.status", "chat.where", "chat.time", "chat.labels", "chat.times",
 	} {
-		if d := distance(name, builtin); d < nearest {
+		if d := config.Distance(name, builtin); d < nearest {
 			best, nearest = builtin, d
 		}
 	}
 	return best
-}
-
-// distance counts the letters to put in, take out or change for b to become of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1) // of each beginning of b, from the beginning of a so far
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0]++
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(b)]
 }

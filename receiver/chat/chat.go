@@ -2,6 +2,7 @@ package chat
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -57,6 +58,15 @@ type Error struct {
 	Code       string        // for metrics: the HTTP status, or "timeout", "connection", "response", "config"
 	Reason     string        // one line for people: what Chat or the network said
 	RetryAfter time.Duration // what Chat asked for; 0 when it did not
+}
+
+// AsError returns err as an [Error]. One of another type says nothing of the
+// outcome.
+func AsError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	return &Error{Outcome: Unknown, Code: codeConnection, Reason: err.Error()}
 }
 
 // Error returns the reason, behind the HTTP status where there is one.

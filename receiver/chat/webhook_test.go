@@ -517,3 +517,14 @@ func TestSentSaysWhenTheRequestIsOnItsWay(t *testing.T) {
 		t.Errorf("Create = %v where nobody listens, said to be sent: %t", err, got)
 	}
 }
+
+func TestAsErrorKeepsAnError(t *testing.T) {
+	refused := &chat.Error{Outcome: chat.Refused, Code: "400", Reason: "no"}
+	if got := chat.AsError(fmt.Errorf("attempt: %w", refused)); got != refused {
+		t.Errorf("AsError = %v, want the error within", got)
+	}
+	want := chat.Error{Outcome: chat.Unknown, Code: "connection", Reason: "broken"}
+	if got := chat.AsError(errors.New("broken")); *got != want {
+		t.Errorf("AsError = %v, want %v", *got, want)
+	}
+}

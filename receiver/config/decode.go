@@ -337,6 +337,12 @@ func near(a, b string) bool {
 	if len(a) > 40 {
 		return false
 	}
+	distance := Distance(a, b)
+	return distance <= max(2, len(b)/3) && 2*distance < len(b)
+}
+
+// Distance counts the letters to put in, take out or change for a to become b.
+func Distance(a, b string) int {
 	// row holds the distances of a's beginnings to the beginning of b so far.
 	row := make([]int, len(a)+1)
 	for i := range row {
@@ -354,8 +360,7 @@ func near(a, b string) bool {
 			row[i+1] = min(change, row[i]+1, diagonal+1)
 		}
 	}
-	distance := row[len(a)]
-	return distance <= max(2, len(b)/3) && 2*distance < len(b)
+	return row[len(a)]
 }
 
 // join makes a path that the config names relative to the config's folder.

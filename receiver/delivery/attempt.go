@@ -62,8 +62,8 @@ func (l *loop) attempt(ctx context.Context, s *Space, p *pace, d *Delivery, step
 		receipt, err = s.Chat.Edit(ctx, chat.Edit{Name: step.Target, Body: step.Body, Sent: sent})
 	}
 	code := "200"
-	if failure, ok := errors.AsType[*chat.Error](err); ok {
-		code = failure.Code
+	if err != nil {
+		code = chat.AsError(err).Code
 	}
 	l.m.metrics.attempts.WithLabelValues(s.Name, code).Inc()
 	return receipt, err
@@ -101,10 +101,7 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 
 // fail decides what becomes of a delivery after a failed attempt.
 func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err error) error {
-	failure, ok := errors.AsType[*chat.Error](err)
-	if !ok {
-		failure = &chat.Error{Outcome: chat.Unknown, Code: "connection", Reason: err.Error()}
-	}
+	failure := chat.AsError(err)
 	d.Error = failure.Error()
 	switch failure.Outcome {
 	case chat.BadThread:

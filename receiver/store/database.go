@@ -298,12 +298,17 @@ func (s *statements) prepare(ctx context.Context, query string) (*sql.Stmt, erro
 	return stmt, nil
 }
 
-func (s *statements) exec(ctx context.Context, query string, args ...any) (int64, error) {
+func (s *statements) run(ctx context.Context, query string, args []any) (sql.Result, error) {
 	stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept, and closed with all
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	result, err := stmt.ExecContext(ctx, args...)
+	return stmt.ExecContext(ctx, args...)
+}
+
+// exec runs a statement and returns how many rows it changed.
+func (s *statements) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := s.run(ctx, query, args)
 	if err != nil {
 		return 0, err
 	}
@@ -313,11 +318,7 @@ func (s *statements) exec(ctx context.Context, query string, args ...any) (int64
 // insert runs an INSERT and returns the id of the new row. RETURNING would give
 // it too, as PostgreSQL needs it, but with SQLite at twice the cost of the whole.
 func (s *statements) insert(ctx context.Context, query string, args ...any) (int64, error) {
-	stmt, err := s.prepare(ctx, query) //nolint:sqlclosecheck // kept, and closed with all
-	if err != nil {
-		return 0, err
-	}
-	result, err := stmt.ExecContext(ctx, args...)
+	result, err := s.run(ctx, query, args)
 	if err != nil {
 		return 0, err
 	}
