@@ -112,17 +112,19 @@ func escapeText(s string, lineStart bool) string {
 	if isClean(s, "*~`_<]:@wW") && !startsSyntax(s, lineStart) {
 		return s
 	}
-	runes := []rune(s)
+	// What is not shown goes first: it must not stand between what then meets.
+	runes := make([]rune, 0, len(s))
+	for _, r := range s {
+		if r, ok := clean(r); ok {
+			runes = append(runes, r)
+		}
+	}
 	var b strings.Builder
 	b.Grow(len(s) + len(s)/8)
-	if startsSyntax(s, lineStart) {
+	if startsSyntax(string(runes), lineStart) {
 		b.WriteString(zeroWidth)
 	}
 	for i, r := range runes {
-		r, ok := clean(r)
-		if !ok {
-			continue
-		}
 		next := runeAt(runes, i+1)
 		switch {
 		case r == '\n':

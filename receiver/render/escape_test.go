@@ -141,8 +141,24 @@ func TestJSONLenIsWhatEncodingJSONWrites(t *testing.T) {
 // active finds what Chat or Markdown makes a mention, a link or an address of.
 var active = regexp.MustCompile(`<(users|customEmojis|https?:)|://|\]\(|(?i:www\.)|@[\pL\pN]|[*~` + "`" + `\n\r\x00]`)
 
+// TestWhatIsNotShownPartsNothing: a control character was looked at as a
+// neighbour and then left out, so that what stood around it met.
+func TestWhatIsNotShownPartsNothing(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"ww\x11w.", "www\x11.", ":\x00//", "]\u202e(", "<\x01users/all>"} {
+		if got := escapeText(s, true); active.MatchString(got) {
+			t.Errorf("escapeText(%q) = %q, which is active", s, got)
+		}
+	}
+	for _, s := range []string{"\x01users/all>", "\ufeff#", "1\x01."} {
+		if got := escapeText(s, true); !strings.HasPrefix(got, zeroWidth) {
+			t.Errorf("escapeText(%q) = %q, which completes or begins syntax", s, got)
+		}
+	}
+}
+
 func FuzzEscapeText(f *testing.F) {
-	for _, s := range []string{"<users/all>", "www.a", "wwww.", "a@b", "https://", "*a*", "_a_", "\u202e", "\xff", "]("} {
+	for _, s := range []string{"ww\x11w.", "<users/all>", "www.a", "wwww.", "a@b", "https://", "*a*", "_a_", "\u202e", "\xff", "]("} {
 		f.Add(s, true)
 	}
 	f.Fuzz(func(t *testing.T, s string, lineStart bool) {
