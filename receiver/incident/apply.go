@@ -117,12 +117,12 @@ func compare(s State, n Notification) Meaning {
 			switch {
 			case resolved && k.Resolved && !k.Gone, !resolved && !k.Resolved:
 				continue
-			case !resolved && k.Gone && n.ReceivedAt.Sub(k.LearnedAt) < CopyWindow:
+			case !resolved && k.Gone && near(n.ReceivedAt, k.LearnedAt, CopyWindow):
 				back = append(back, i)
 				continue
 			// Prometheus that was cut off for a while resolves and fires again
 			// with the same start; so does a copy that comes late.
-			case !resolved && n.ReceivedAt.Sub(k.LearnedAt) < CopyWindow:
+			case !resolved && near(n.ReceivedAt, k.LearnedAt, CopyWindow):
 				late = append(late, i)
 				continue
 			}
@@ -145,6 +145,10 @@ func compare(s State, n Notification) Meaning {
 	return m
 }
 
+// near reports whether two moments are less than a window apart. The later one
+// may seem the earlier: clocks are set back.
+func near(a, b time.Time, window time.Duration) bool { return a.Sub(b).Abs() < window }
+
 // listsFiring reports whether the payload has all alerts that are known to
 // fire. A copy from before one of them has not.
 func (s State) listsFiring(p *alert.Payload) bool {
@@ -159,7 +163,7 @@ func (s State) listsFiring(p *alert.Payload) bool {
 
 // unchanged tells copies from reminders where no alert changed.
 func (s State) unchanged(n Notification) Effect {
-	recent := n.ReceivedAt.Sub(s.HeardAt) < CopyWindow
+	recent := near(n.ReceivedAt, s.HeardAt, CopyWindow)
 	same := s.sameFiring(n.Payload)
 	switch {
 	case !s.Open || n.Payload.Status == alert.Resolved:
@@ -168,7 +172,7 @@ func (s State) unchanged(n Notification) Effect {
 		}
 		return Late
 	case n.Payload.NotificationReason == alert.ReasonRepeat:
-		if n.ReceivedAt.Sub(s.RepeatedAt) < RepeatCopyWindow {
+		if near(n.ReceivedAt, s.RepeatedAt, RepeatCopyWindow) {
 			return Duplicate
 		}
 		if recent && !same {

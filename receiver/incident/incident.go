@@ -7,6 +7,7 @@
 package incident
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/prometheus/alertmanager/template"
@@ -153,4 +154,16 @@ func Worse(a, b template.Alert) int {
 		return d
 	}
 	return a.StartsAt.Compare(b.StartsAt)
+}
+
+// WorseTelling orders tellings for display as [Worse] does alerts: what fires
+// before what is resolved, the most severe first, then the oldest.
+func WorseTelling(a, b *Telling) int {
+	if a.Payload.Status != b.Payload.Status {
+		if a.Payload.Status == alert.Firing {
+			return -1
+		}
+		return 1
+	}
+	return cmp.Or(Rank(a.Severity())-Rank(b.Severity()), a.StartedAt.Compare(b.StartedAt))
 }

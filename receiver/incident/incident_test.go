@@ -119,6 +119,9 @@ func TestSequences(t *testing.T) {
 		{"the copy of a repeat within a minute is a duplicate", all, []step{
 			{0, "A", "first A*"}, {60, "A repeat", "repeat A"}, {60.5, "A repeat", "duplicate"}, {62, "A repeat", "repeat A"},
 		}},
+		{"the clock is set back an hour: what is told is told, and a repeat is one", all, []step{
+			{600, "A", "first A*"}, {540, "A", "repeat A"}, {541, "A", "duplicate"}, {545, "A B@544", "change A B@544*"}, {546, "-A -B@544", "end -A* -B@544*"},
+		}},
 		{"a repeat of what nobody told is a first message", all, []step{
 			{0, "A repeat", "first A*"},
 		}},
