@@ -141,13 +141,18 @@ func (t *trial) Render(tellings []incident.Telling, now time.Time) delivery.Rend
 }
 
 // Plain implements [delivery.Renderer].
-func (t *trial) Plain(tellings []incident.Telling, now time.Time, why string) delivery.Rendered {
-	return t.rendered(t.of.Plain(tellings, now, why))
+func (t *trial) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
+	return t.rendered(t.of.Plain(told, now, why))
+}
+
+// Notice implements [delivery.Renderer].
+func (t *trial) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
+	return t.rendered(t.of.Notice(heading, tellings, lines, now))
 }
 
 func (t *trial) rendered(m render.Rendered) delivery.Rendered {
 	t.last = m
-	return delivery.Rendered{Messages: m.Messages, ThreadKey: m.ThreadKey, Title: m.Title}
+	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
 }
 
 func (t *trial) run() {

@@ -35,8 +35,13 @@ func (r *renderer) Render(tellings []incident.Telling, now time.Time) delivery.R
 }
 
 // Plain implements [delivery.Renderer].
-func (r *renderer) Plain(tellings []incident.Telling, now time.Time, why string) delivery.Rendered {
-	return r.rendered(r.of.Plain(tellings, now, why))
+func (r *renderer) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
+	return r.rendered(r.of.Plain(told, now, why))
+}
+
+// Notice implements [delivery.Renderer].
+func (r *renderer) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
+	return r.rendered(r.of.Notice(heading, tellings, lines, now))
 }
 
 func (r *renderer) rendered(m render.Rendered) delivery.Rendered {
@@ -49,7 +54,7 @@ func (r *renderer) rendered(m render.Rendered) delivery.Rendered {
 				"space", r.space, "template", f.Where, "err", f.Err)
 		}
 	}
-	return delivery.Rendered{Messages: m.Messages, ThreadKey: m.ThreadKey, Title: m.Title}
+	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
 }
 
 // first reports whether a template fails for the first time since the config

@@ -152,11 +152,16 @@ func (r *watchedRenderer) Render(tellings []incident.Telling, now time.Time) del
 }
 
 // Plain implements [delivery.Renderer].
-func (r *watchedRenderer) Plain(tellings []incident.Telling, now time.Time, why string) delivery.Rendered {
-	return r.watch(r.of.Plain(tellings, now, why))
+func (r *watchedRenderer) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
+	return r.watch(r.of.Plain(told, now, why))
+}
+
+// Notice implements [delivery.Renderer].
+func (r *watchedRenderer) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
+	return r.watch(r.of.Notice(heading, tellings, lines, now))
 }
 
 func (r *watchedRenderer) watch(m render.Rendered) delivery.Rendered {
 	r.notes, r.failures = append(r.notes, m.Notes...), append(r.failures, m.Failures...)
-	return delivery.Rendered{Messages: m.Messages, ThreadKey: m.ThreadKey, Title: m.Title}
+	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
 }

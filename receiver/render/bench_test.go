@@ -19,3 +19,22 @@ func BenchmarkRender(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkDigest(b *testing.B) {
+	r, text := renderer(b, nil), renderer(b, textOnly)
+	for _, n := range []int{100, 1000} {
+		tellings := flood(n)
+		b.Run(fmt.Sprintf("groups=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				r.Render(tellings, noon())
+			}
+		})
+		b.Run(fmt.Sprintf("text/groups=%d", n), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				text.Render(tellings, noon())
+			}
+		})
+	}
+}

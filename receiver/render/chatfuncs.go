@@ -72,14 +72,82 @@ func (x *executor) silenceURL(v any) (string, error) {
 	return base + "/#/silences/new?filter=" + matchers(labels), x.charge(1 + len(labels))
 }
 
+// alertsURL returns a link to the group's alerts in Alertmanager, like the
+// function of that name here.
+func (x *executor) alertsURL(v any) (string, error) {
+	d, ok := v.(*Data)
+	if !ok {
+		return "", fmt.Errorf("alertsURL takes the whole data, not a %T", v)
+	}
+	return alertsURL(d), x.charge(1 + len(d.GroupLabels))
+}
+
+// alertsURL returns a link to the alerts of the receiver that have the group's
+// labels: of many labels only the first, so that the link stays short. It is
+// empty where Alertmanager has no URL that a browser could open.
+func alertsURL(d *Data) string {
+	base, ok := alertmanagerURL(d.ExternalURL)
+	if !ok {
+		return ""
+	}
+	link := base + "/#/alerts?receiver=" + url.QueryEscape(d.Receiver)
+	if len(link) > maxLinkBytes {
+		return ""
+	}
+	const begin, separator, end = "&filter=%7B", "%2C%20", "%7D"
+	filter := ""
+	for _, pair := range d.GroupLabels.SortedPairs() {
+		one := encodeMatchers(matcher(pair))
+		if filter != "" {
+			one = separator + one
+		}
+		whole := !strings.HasSuffix(pair.Value, ellipsis) // a value that was cut matches nothing
+		if whole && len(link)+len(begin+filter+one+end) <= maxLinkBytes {
+			filter += one
+		}
+	}
+	if filter == "" {
+		return link
+	}
+	return link + begin + filter + end
+}
+
+// link returns a text that leads to a URL, in the markup of the place where it
+// lands. Where that has no links, or the URL is none that Chat takes, it is the
+// text alone.
+func (x *executor) link(to, v any) (any, error) {
+	target, err := x.text(to)
+	if err != nil {
+		return nil, err
+	}
+	text, err := x.text(v)
+	if err != nil {
+		return nil, err
+	}
+	target, ok := webURL(target)
+	if _, safe := v.(markup); !safe {
+		text = string(x.context.escape(text, false))
+	}
+	switch {
+	case !ok || strings.TrimSpace(text) == "":
+	case x.context == contextHTML:
+		return markup(`<a href="` + escapeHTML(target) + `">` + text + "</a>"), nil
+	case x.context == contextText && !x.unlinked:
+		return markup("<" + target + "|" + linkText.Replace(text) + ">"), nil
+	}
+	return v, nil
+}
+
+// linkText replaces what would end a link in a message's text.
+var linkText = strings.NewReplacer("<"+zeroWidth, "‹", "<", "‹", ">", "›", "|", "∣", "\n", " ")
+
 // alertmanagerURL returns Alertmanager's external URL without a slash at its end.
 func alertmanagerURL(external string) (string, bool) {
 	u, ok := webURL(external)
 	return strings.TrimRight(u, "/"), ok
 }
 
-// matchers returns labels as matchers, encoded for a URL. Alertmanager's page
-// does not read a plus as a space.
+// matchers returns labels as matchers, encoded for a URL.
 func matchers(labels amtemplate.KV) string {
 	var b strings.Builder
 	b.WriteByte('{')
@@ -90,12 +158,20 @@ func matchers(labels amtemplate.KV) string {
 		if b.Len() > maxURL {
 			break // the link is left out as a whole
 		}
-		b.WriteString(matcherName(pair.Name))
-		b.WriteByte('=')
-		b.WriteString(quoteMatcher(pair.Value))
+		b.WriteString(matcher(pair))
 	}
 	b.WriteByte('}')
-	return strings.ReplaceAll(url.QueryEscape(b.String()), "+", "%20")
+	return encodeMatchers(b.String())
+}
+
+func matcher(pair amtemplate.Pair) string {
+	return matcherName(pair.Name) + "=" + quoteMatcher(pair.Value)
+}
+
+// encodeMatchers encodes for a URL. Alertmanager's page does not read a plus as
+// a space.
+func encodeMatchers(s string) string {
+	return strings.ReplaceAll(url.QueryEscape(s), "+", "%20")
 }
 
 // matcherName quotes the names that Alertmanager's classic syntax does not take.

@@ -16,13 +16,13 @@ import (
 // document renders a space's message template. What it puts out is decoded
 // strictly, and mended where that is possible; else the built-in text message
 // goes out.
-func (s *rendering) document() Rendered {
+func (s *rendering) document() []*chat.Message {
 	message, err := s.decoded()
 	if err == nil {
 		err = s.complete(message)
 	}
 	if err == nil {
-		return Rendered{Messages: []*chat.Message{message}}
+		return []*chat.Message{message}
 	}
 	s.fail(keyMessage, err)
 	place := ""
@@ -31,8 +31,7 @@ func (s *rendering) document() Rendered {
 	} else if d, ok := errors.AsType[*documentError](err); ok && d.line > 0 {
 		place = fmt.Sprintf(" (line %d of what it puts out)", d.line)
 	}
-	plain := s.r.Plain(s.tellings, s.now, "⚠️ The template message failed"+place+": this is the built-in text.")
-	return Rendered{Messages: plain.Messages}
+	return s.r.Plain(s.tellings[0], s.now, "⚠️ The template message failed"+place+": this is the built-in text.").Messages
 }
 
 func (s *rendering) decoded() (*chat.Message, error) {

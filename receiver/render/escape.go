@@ -151,6 +151,9 @@ func escapeText(s string, lineStart bool) string {
 	return b.String()
 }
 
+// escapeLine is escapeText for a line that nothing else stands on.
+func escapeLine(s string) string { return strings.TrimRight(escapeText(s, true), zeroWidth) }
+
 // startsSyntax says whether the beginning of a value would complete syntax that
 // the text before it began, or would begin a list, a heading or a quote.
 func startsSyntax(s string, lineStart bool) bool {

@@ -63,7 +63,7 @@ func (p *pool) get(now time.Time, quiet bool) (*executor, error) {
 		x = &executor{}
 		x.templates = t.Funcs(x.functions())
 	}
-	x.now, x.quiet, x.left = now, quiet, allSteps
+	x.now, x.quiet, x.unlinked, x.left = now, quiet, false, allSteps
 	return x, nil
 }
 
@@ -82,6 +82,9 @@ type executor struct {
 	data  *Data
 	now   time.Time
 	quiet bool // whether mentions are left out
+	// unlinked says that link makes none in a message's text: there they take
+	// more room than what they stand on.
+	unlinked bool
 
 	mentionMark string // what mention marks its own with; empty but in a whole message
 

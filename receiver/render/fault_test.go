@@ -41,6 +41,8 @@ func TestARunawayTemplateEndsWithItsPlace(t *testing.T) {
 		{"a call of nothing", `{{ call .Nothing }}`, "Nothing"},
 		{"a negative index of a slice", `{{ slice "abc" 5 }}`, "out of range"},
 		{"silenceURL of a number", `{{ silenceURL 1 }}`, "silenceURL takes"},
+		{"alertsURL of an alert", `{{ alertsURL (index .Alerts 0) }}`, "alertsURL takes"},
+		{"a link on a number", `{{ link "https://x.example" 1 }}`, "a string is expected"},
 		{"an include of what is none", `{{ define "a" }}a{{ end }}{{ include (print "no" "ne") . }}`, "none"},
 	} {
 		got := textOf(t, c.text, one)
@@ -372,7 +374,7 @@ func TestHostileAlertsAreShownWithinTheLimits(t *testing.T) {
 			if len(got.Failures) > 0 {
 				t.Errorf("%s as %s: %v", c.name, door, got.Failures)
 			}
-			for _, rendered := range []render.Rendered{r.Plain([]incident.Telling{one}, noon(), "Why."), r.Render([]incident.Telling{one, one}, noon())} {
+			for _, rendered := range []render.Rendered{r.Plain(one, noon(), "Why."), r.Render([]incident.Telling{one, one}, noon())} {
 				sound(t, rendered)
 			}
 			for _, m := range got.Messages {
@@ -384,36 +386,10 @@ func TestHostileAlertsAreShownWithinTheLimits(t *testing.T) {
 	}
 }
 
-func TestADigestOfManyGroupsIsOneMessage(t *testing.T) {
-	t.Parallel()
-	var tellings []incident.Telling
-	for i := range 500 {
-		tellings = append(tellings, oneAlert(t, map[string]string{"alertname": fmt.Sprintf("Alert%d<&>", i)}, nil))
-	}
-	tellings[3].Unknown = "x"
-	for name, change := range map[string]func(*render.Space){
-		"card": nil,
-		"text": func(s *render.Space) { s.Card = nil },
-	} {
-		r := renderer(t, change)
-		got := r.Render(tellings, noon())
-		sound(t, got)
-		all := got.Messages[0].Text + strings.Join(texts(got.Messages[0]), "\n")
-		if len(got.Messages) != 1 || !strings.Contains(all, "500 groups of alerts, all firing") || !strings.Contains(all, "more groups") || !strings.Contains(all, "unknown space: x") {
-			t.Errorf("%s: %d messages, %.300q", name, len(got.Messages), all)
-		}
-		plain := r.Plain(tellings, noon(), "Chat refused the message.")
-		sound(t, plain)
-		if text := plain.Messages[0].Text; !strings.Contains(text, "more") || !strings.HasSuffix(text, "Chat refused the message.") {
-			t.Errorf("%s: plain text = %q", name, text[max(0, len(text)-200):])
-		}
-	}
-}
-
 func TestPlainSaysWhatMatters(t *testing.T) {
 	t.Parallel()
 	r := renderer(t, nil)
-	got := r.Plain([]incident.Telling{telling(t, payload(t, "basic-09.json"))}, noon(), "The template <users/all> failed.")
+	got := r.Plain(telling(t, payload(t, "basic-09.json")), noon(), "The template <users/all> failed.")
 	sound(t, got)
 	want := "🔴 Fifty · 30 FIRING, 20 resolved · critical · since 12:20 UTC\nThe template <\u200busers/all> failed."
 	if got.Messages[0].Text != want || len(got.Messages[0].CardsV2) > 0 {

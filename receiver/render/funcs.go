@@ -69,6 +69,8 @@ func (x *executor) functions() template.FuncMap {
 		"raw":          x.raw,
 		"truncate":     x.truncate,
 		"mention":      x.mention,
+		"link":         x.link,
+		"alertsURL":    x.alertsURL,
 		"silenceURL":   x.silenceURL,
 		"severityIcon": severityIcon,
 		"statusColor":  statusColor,

@@ -123,17 +123,6 @@ func TestTheBuiltinTemplatesShowThePayloadsThatWereCaptured(t *testing.T) {
 	})
 }
 
-func TestTheBuiltinTemplatesShowADigest(t *testing.T) {
-	t.Parallel()
-	var tellings []incident.Telling
-	for _, name := range []string{"basic-01", "basic-09", "basic-04", "utf8-01", "maxalerts-02"} {
-		tellings = append(tellings, telling(t, payload(t, name+".json")))
-	}
-	golden(t, "digest", renderer(t, nil).Render(tellings, noon()))
-	textOnly := renderer(t, func(s *render.Space) { s.Card = nil })
-	golden(t, "digest-text", textOnly.Render(tellings, noon()))
-}
-
 func TestTheBuiltinTemplatesShowARepeat(t *testing.T) {
 	t.Parallel()
 	reminder := telling(t, payload(t, "basic-01.json"))

@@ -3,7 +3,6 @@ package render
 import (
 	"cmp"
 	"fmt"
-	"net/url"
 	"strconv"
 	"strings"
 
@@ -21,7 +20,7 @@ const (
 	remarkRoom    = 1_600 // bytes for what the reader must know of the message itself
 	growthRoom    = 300   // by which each string may grow once Part and Omitted are known
 	widgetBytes   = len(`{"textParagraph":{"text":""}},`)
-	maxLinkBytes  = 1_500 // of the link to Alertmanager
+	maxLinkBytes  = 500 // of the link to Alertmanager: in a digest each group has one
 )
 
 // fixed is what a message has besides its alerts.
@@ -237,28 +236,10 @@ func alerts(name string, count int, texts []string, all int) chat.Section {
 // more says how many alerts are not shown, and where they are.
 func (s *rendering) more(omitted int) string {
 	text := fmt.Sprintf("+%d more %s", omitted, plural(omitted, "alert"))
-	if link := s.groupURL(); link != "" {
+	if link := alertsURL(s.data); link != "" {
 		text += ` · <a href="` + escapeHTML(link) + `">all in Alertmanager</a>`
 	}
 	return text
-}
-
-// groupURL is Alertmanager's page of the group, or empty.
-func (s *rendering) groupURL() string {
-	base, ok := alertmanagerURL(s.data.ExternalURL)
-	if !ok {
-		return ""
-	}
-	link := base + "/#/alerts?receiver=" + url.QueryEscape(s.data.Receiver)
-	if len(s.data.GroupLabels) > 0 {
-		if narrow := link + "&filter=" + matchers(s.data.GroupLabels); len(narrow) <= maxLinkBytes {
-			return narrow
-		}
-	}
-	if len(link) > maxLinkBytes {
-		return ""
-	}
-	return link
 }
 
 // buttons renders the card's buttons. What has no URL is no button.

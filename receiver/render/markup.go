@@ -24,6 +24,13 @@ func cleanHTML(s string, limit int) (out string, cut bool) {
 	return out, c.cut
 }
 
+// cutHTML returns text in Chat's subset of HTML with at most runes characters to
+// be seen, and at most limit bytes once it is encoded as JSON.
+func cutHTML(s string, runes, limit int) string {
+	c := cleaner{left: limit, runes: runes}
+	return c.clean(s)
+}
+
 // truncateHTML returns markup with at most n characters to be seen.
 func truncateHTML(s string, n int) string {
 	all := cleaner{left: maxOutput, runes: len(s)}
@@ -320,7 +327,7 @@ func webURL(s string) (string, bool) {
 		}
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "" {
+	if err != nil || u.Hostname() == "" || u.Opaque != "" || strings.ContainsAny(u.Host, "<>\"'") {
 		return "", false
 	}
 	if u.Scheme != "http" && u.Scheme != "https" {

@@ -121,6 +121,8 @@ func TestWebURLTakesAbsoluteLinksOnly(t *testing.T) {
 		{"https:ex.org", "", false},
 		{"https://", "", false},
 		{"https://:80/", "", false},
+		{"https://a<b>.example/", "", false},
+		{"https://a\"b.example/", "", false},
 		{"javascript:alert(1)", "", false},
 		{"data:text/html,x", "", false},
 		{"ftp://ex.org", "", false},

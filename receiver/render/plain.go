@@ -5,63 +5,50 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"alertchat/receiver/alert"
 	"alertchat/receiver/chat"
 	"alertchat/receiver/incident"
 )
 
-// plainBytes ends a list of groups; one more, and the reason, fit in any case.
-const plainBytes = 2_000
-
-// Plain renders the built-in text message, which needs no template: the last
-// resort where templates fail or Chat refuses what they made. why is a short
-// public sentence that it states; empty for none.
-func (r *Renderer) Plain(tellings []incident.Telling, now time.Time, why string) Rendered {
-	var b strings.Builder
-	title := ""
-	for i := range tellings {
-		line := plainTelling(&tellings[i], now)
-		title = cmp.Or(title, line)
-		if b.Len() > 0 {
-			b.WriteByte('\n')
-		}
-		b.WriteString(line)
-		if b.Len() > plainBytes && i+1 < len(tellings) {
-			fmt.Fprintf(&b, "\n+%d more", len(tellings)-i-1)
-			break
-		}
+// Plain renders the built-in text message of one telling, which needs no
+// template: the last resort where templates fail or Chat refuses what they made.
+// why is a short public sentence that it states; empty for none.
+func (r *Renderer) Plain(t incident.Telling, now time.Time, why string) Rendered {
+	text := plainTelling(&t, now)
+	title := cut(plainLine(strings.ReplaceAll(text, zeroWidth, "")), maxTitle, titleBytes)
+	if why = escapeLine(cut(plainLine(why), 300, 900)); why != "" {
+		why = "\n" + why
 	}
-	if len(tellings) > 1 {
-		title = fmt.Sprintf("%d groups of alerts", len(tellings))
-	}
-	why = escapeText(cut(plainLine(why), 300, 900), true)
-	text := b.String()
-	switch {
-	case text == "" && why == "":
-		text = "Nothing to tell."
-	case why != "":
-		text = cut(text, maxText-len(why)-1, maxMessage-4_000)
-		text = strings.TrimSpace(text + "\n" + why)
-	default:
-		text = cut(text, maxText, maxMessage-4_000)
-	}
-	title = cut(plainLine(strings.ReplaceAll(title, zeroWidth, "")), maxTitle, titleBytes)
-	return Rendered{Messages: []*chat.Message{{Text: text}}, Title: cmp.Or(title, "nothing to tell")}
+	text = cut(text, maxText-utf8.RuneCountInString(why), maxMessage-4_000) + why
+	return Rendered{Messages: []*chat.Message{{Text: text}}, Told: 1, Title: title}
 }
 
-// plainTelling is a telling in one line, or two.
+// plainTelling is a telling in one line, or two, as a message's text.
 func plainTelling(t *incident.Telling, now time.Time) string {
 	d := newData("", t)
+	text := escapeLine(groupLine(t, d, now))
+	a := d.CommonAnnotations
+	if s := cmp.Or(a["summary"], a["message"], a["description"]); s != "" {
+		text += "\n" + escapeLine(cut(plainLine(s), 300, 900))
+	}
+	return text
+}
+
+// groupLine is a telling in one line of no syntax. d is its data.
+func groupLine(t *incident.Telling, d *Data, now time.Time) string {
 	firing, resolved := count(d)
 	var b strings.Builder
 	l, _ := lookOf(d)
-	b.WriteString(l.icon + " " + escapeText(cut(plainName(d), 200, 600), false) + " · ")
+	b.WriteString(l.icon + " " + cut(plainName(d), 200, 600) + " · ")
 	if firing+resolved > 1 && d.TruncatedAlerts == 0 {
 		fmt.Fprintf(&b, "%d ", cmp.Or(firing, resolved))
 	}
+	since := "since"
 	if d.Status == alert.Resolved {
 		b.WriteString("RESOLVED")
+		since = "began"
 	} else {
 		b.WriteString("FIRING")
 	}
@@ -69,10 +56,10 @@ func plainTelling(t *incident.Telling, now time.Time) string {
 		fmt.Fprintf(&b, ", %d resolved", resolved)
 	}
 	if d.Severity != "" {
-		b.WriteString(" · " + escapeText(cut(plainLine(d.Severity), 40, 120), false))
+		b.WriteString(" · " + cut(plainLine(d.Severity), 40, 120))
 	}
 	if at := d.Incident.StartedAt; !at.IsZero() {
-		b.WriteString(" · since " + plainTime(at, now))
+		b.WriteString(" · " + since + " " + plainTime(at, now))
 	}
 	if d.Incident.Repeat > 0 {
 		fmt.Fprintf(&b, " · reminder %d", d.Incident.Repeat)
@@ -81,11 +68,7 @@ func plainTelling(t *incident.Telling, now time.Time) string {
 		fmt.Fprintf(&b, " · Alertmanager left out %d (max_alerts)", d.TruncatedAlerts)
 	}
 	if t.Unknown != "" {
-		b.WriteString(" · posted to an unknown space: " + escapeText(cut(plainLine(t.Unknown), 80, 300), false))
-	}
-	a := d.CommonAnnotations
-	if s := cmp.Or(a["summary"], a["message"], a["description"]); s != "" {
-		b.WriteString("\n" + escapeText(cut(plainLine(s), 300, 900), true))
+		b.WriteString(" · posted to an unknown space: " + cut(plainLine(t.Unknown), 80, 300))
 	}
 	return b.String()
 }

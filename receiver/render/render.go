@@ -100,6 +100,7 @@ func Builtin() Space {
 // Rendered is what becomes of tellings.
 type Rendered struct {
 	Messages  []*chat.Message // at least one; several where the alerts do not fit one
+	Told      int             // how many of the tellings, from the first on, they tell of
 	Reply     *chat.Message   // one line for below an edited message; nil where the status did not change
 	ThreadKey string          // what a thread template gave; empty otherwise
 	Title     string          // one plain line for people
@@ -295,28 +296,29 @@ func (r *Renderer) where(key string) string {
 	return "spaces[" + r.space.Name + "]." + key
 }
 
-// Render renders tellings of one incident, or a digest of several. It never
-// fails and never panics: what cannot be rendered comes out as the built-in
-// text message, and the result says why.
+// Render renders the telling of one incident; or a digest, one message of as
+// many of several tellings as fit it, at least one, in the order given. It never
+// fails and never panics: what cannot be rendered comes out as the built-in text
+// message, and the result says why.
 func (r *Renderer) Render(tellings []incident.Telling, now time.Time) (out Rendered) {
+	if len(tellings) == 0 {
+		return Rendered{Messages: []*chat.Message{{Text: "Nothing to tell."}}, Title: "nothing to tell"}
+	}
 	defer func() {
 		if p := recover(); p != nil {
-			out = r.Plain(tellings, now, "This message could not be laid out.")
+			out = r.Plain(tellings[0], now, "This message could not be laid out.")
 			out.Failures = append(out.Failures, Failure{Where: r.where("card"), Err: fmt.Errorf("panic: %v", p)})
 		}
 	}()
 	s, err := r.begin(tellings, now)
 	if err != nil {
-		out = r.Plain(tellings, now, "The templates could not be used.")
+		out = r.Plain(tellings[0], now, "The templates could not be used.")
 		out.Failures = append(out.Failures, Failure{Where: r.where(keyText), Err: err})
 		return out
 	}
-	switch {
-	case len(tellings) == 0:
-		out = r.Plain(tellings, now, "")
-	case len(tellings) > 1:
+	if len(tellings) > 1 {
 		out = s.digest()
-	default:
+	} else {
 		out = s.single()
 	}
 	out.Notes, out.Failures = append(s.notes, out.Notes...), append(s.failures, out.Failures...)

@@ -229,6 +229,13 @@ func TestFunctions(t *testing.T) {
 		{"severityIcon takes a severity", `{{ severityIcon "critical" }}{{ severityIcon "info" }}{{ severityIcon "" }}{{ severityIcon "resolved" }}`, "🔴🔵🔴✅"},
 		{"statusColor is Chat's form", `{{ statusColor . }} {{ statusColor "resolved" }}`, "#e37400 #188038"},
 		{"silenceURL holds what all share", `{{ raw (silenceURL .) }}`, "http://alertmanager.example.org/am/#/silences/new?filter=%7Balertname%3D%22InstanceDown%22%2C%20cluster%3D%22prod-eu-1%22%2C%20instance%3D%22node-0000.example.org%3A9100%22%2C%20job%3D%22node%22%2C%20lab%3D%22basic%22%2C%20oncall%3D%22123%22%2C%20q%3D%22a%5C%22b%5C%5C%22%2C%20severity%3D%22warning%22%2C%20team%3D%22platform%22%7D"},
+		{"alertsURL leads to the group", `{{ raw (alertsURL .) }}`, "http://alertmanager.example.org/am/#/alerts?receiver=basic&filter=%7Balertname%3D%22InstanceDown%22%2C%20cluster%3D%22prod-eu-1%22%7D"},
+		{"link makes a link", `{{ link "https://x.example/?a=b&c" "x" }}{{ link "http://x.example" .CommonLabels.q }}`, `<https://x.example/?a=b&c|x><http://x.example|a"b\>`},
+		{"link keeps what would end it", `{{ link "https://x.example/|>" "a|b>c<users/all>*" }}`, "<https://x.example/%7C%3E|a∣b›c‹users/all›∗>"},
+		{"link takes an include", `{{ define "x" }}*a* {{ .CommonLabels.q }}{{ end }}{{ include "x" . | link "https://x.example" }}`, `<https://x.example|*a* a"b\>`},
+		{"link mentions nobody", `{{ mention "all" | link "https://x.example" }}`, "<https://x.example|‹users/all›>"},
+		{"link to no page is the text", `{{ link "" "a*" }} {{ link "/x" "b" }} {{ link "javascript:x" "<users/all>" }} {{ link "https://a>b/" "c" }}`, "a∗ b <\u200busers/all> c"},
+		{"link of nothing is nothing", `.{{ link "https://x.example" "" }}{{ link "https://x.example" " " }}.`, ". ."},
 		{"now is an input", `{{ now | date "15:04" }} {{ since (index .Alerts 0).StartsAt | humanizeDuration }}`, "12:45 24m 1s"},
 		{"include is not escaped again", `{{ define "x" }}*a* {{ .CommonLabels.q }} <{{ end }}{{ include "x" . }}`, "*a* a\"b\\ <"},
 		{"what functions make of an include is escaped again", `{{ define "x" }}<users/all>{{ end }}{{ include "x" . | toUpper }}`, "<\u200bUSERS/ALL>"},
@@ -263,6 +270,9 @@ func TestCardTextIsEscaped(t *testing.T) {
 		{"include does not escape twice", `{{ define "l" }}<b>{{ .CommonLabels.x }}</b>{{ end }}{{ include "l" . }}`, "<b>&lt;b&gt;&amp;&quot;&#39;</b>"},
 		{"truncate of an include closes tags", `{{ define "l" }}<b>{{ .CommonLabels.cluster }}-abcdefgh</b>{{ end }}{{ include "l" . | truncate 5 }}`, "<b>prod…</b>"},
 		{"an attribute cannot be left", `<a href="{{ .CommonLabels.u }}">x</a>y`, "xy"},
+		{"link makes a link", `{{ link "https://x.example/?a=b&c" .CommonLabels.x }}`, `<a href="https://x.example/?a=b&amp;c">&lt;b&gt;&amp;&quot;&#39;</a>`},
+		{"link takes an include", `{{ define "l" }}<b>{{ .CommonLabels.x }}</b>{{ end }}{{ include "l" . | link "https://x.example" }}`, `<a href="https://x.example"><b>&lt;b&gt;&amp;&quot;&#39;</b></a>`},
+		{"link to no page is the text", `{{ link .CommonLabels.u .CommonLabels.x }}`, "&lt;b&gt;&amp;&quot;&#39;"},
 		{"mentions are nothing", `{{ mention "all" }}x`, "x"},
 	} {
 		if got := summaryOf(t, c.in, one); got != c.want {
@@ -385,7 +395,10 @@ func TestNothingToTellIsStillAMessage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			sound(t, r.Render(tellings, noon()))
-			sound(t, r.Plain(tellings, noon(), ""))
+			sound(t, r.Notice("", tellings, nil, noon()))
+			for _, one := range tellings {
+				sound(t, r.Plain(one, noon(), ""))
+			}
 		})
 	}
 }

@@ -51,12 +51,8 @@ type rendering struct {
 }
 
 func (r *Renderer) begin(tellings []incident.Telling, now time.Time) (*rendering, error) {
-	s := &rendering{r: r, tellings: tellings, now: now}
-	quiet := len(tellings) != 1
-	if len(tellings) > 0 {
-		s.data = newData(r.space.Name, &tellings[0])
-		quiet = quiet || tellings[0].Kind == incident.Repeat || tellings[0].Repeat > 0
-	}
+	s := &rendering{r: r, tellings: tellings, now: now, data: newData(r.space.Name, &tellings[0])}
+	quiet := len(tellings) > 1 || tellings[0].Kind == incident.Repeat || tellings[0].Repeat > 0
 	var err error
 	if s.own, err = r.pool.get(now, quiet); err != nil {
 		return nil, err
@@ -74,10 +70,10 @@ func (s *rendering) end() {
 
 // single renders one telling.
 func (s *rendering) single() Rendered {
-	var out Rendered
+	out := Rendered{Told: 1}
 	switch {
 	case s.r.space.Message != "":
-		out = s.document()
+		out.Messages = s.document()
 	case s.r.space.Card == nil:
 		out.Messages = []*chat.Message{{Text: s.textOnly()}}
 	default:
@@ -95,9 +91,6 @@ func (s *rendering) single() Rendered {
 
 // title is one plain line for the status page and the logs.
 func (s *rendering) title() string {
-	if s.data == nil {
-		return "nothing to tell"
-	}
 	if s.shown != "" {
 		return s.shown
 	}
