@@ -29,10 +29,14 @@ func (d *decoder) check(doc *document, o Options) (templates []string) {
 		d.checkSettings(path, &s.Settings)
 		d.checkDestination(s, path, o)
 	}
-	d.checkFallback("defaults", doc.Defaults.FallbackSpace, "", names)
+	d.checkFallback("defaults.fallback_space", doc.Defaults.FallbackSpace, names)
 	for i := range doc.Spaces {
-		s := &doc.Spaces[i]
-		d.checkFallback(fmt.Sprintf("spaces[%d]", i), s.FallbackSpace, s.Name, names)
+		s, path := &doc.Spaces[i], fmt.Sprintf("spaces[%d].fallback_space", i)
+		d.require(s.FallbackSpace == "" || s.FallbackSpace != s.Name, path, "a space cannot be its own fallback")
+		d.checkFallback(path, s.FallbackSpace, names)
+		if s.FallbackSpace == s.Name {
+			s.FallbackSpace = "" // the one of the defaults has none itself
+		}
 	}
 	d.checkRoot(doc, names)
 	d.unsupported(doc)
@@ -154,17 +158,16 @@ func (d *decoder) checkSettings(scope string, s *Settings) {
 	d.require(s.Repeats == Timeline || s.Repeats == Drop, key("repeats"), "want timeline or drop")
 	d.require(s.Updates == Reply || s.Updates == Edit, key("updates"), "want reply or edit")
 	d.require(s.MaxParts >= 1 && s.MaxParts <= 20, key("max_parts"), "want 1 to 20")
-	d.require(s.DigestThreshold >= 0, key("digest_threshold"), "want 0 or more")
+	d.require(s.DigestThreshold == 0 || s.DigestThreshold >= 2, key("digest_threshold"), "want 2 groups or more, or 0 for never")
 	d.require(s.RateLimit >= 0.01 && s.RateLimit <= 100, key("rate_limit"), "want 0.01 to 100 messages a second")
 	d.require(s.Timeout > 0 && s.Timeout <= 10*time.Second, key("timeout"), "want more than 0 and at most 10s")
 	d.require(s.MaxAge >= time.Minute, key("max_age"), "want 1m or more")
-	d.require(s.FallbackAfter > 0, key("fallback_after"), "want more than 0")
+	// One attempt may take that long: with less, each that hangs would be told.
+	d.require(s.FallbackAfter >= 10*time.Second, key("fallback_after"), "want 10s or more")
 }
 
-func (d *decoder) checkFallback(scope, fallback, name string, names map[string]int) {
-	path := scope + ".fallback_space"
-	d.require(name == "" || fallback != name, path, "a space cannot be its own fallback")
-	if _, ok := names[fallback]; !ok {
+func (d *decoder) checkFallback(path, fallback string, names map[string]int) {
+	if _, ok := names[fallback]; !ok && fallback != "" {
 		d.require(false, path, noSpace(fallback, names))
 	}
 }
@@ -300,17 +303,11 @@ func (d *decoder) checkRoute(n *route.Node, path string, names map[string]int) {
 // unsupported refuses what this release reads but does not do, so that no key
 // is silently without effect.
 func (d *decoder) unsupported(doc *document) {
-	d.refuse("defaults", &doc.Defaults)
+	const edit = "this release cannot edit messages; leave this out, or put reply"
+	d.require(doc.Defaults.Updates != Edit, "defaults.updates", edit)
 	for i := range doc.Spaces {
 		path := fmt.Sprintf("spaces[%d]", i)
-		d.refuse(path, &doc.Spaces[i].Settings)
+		d.require(doc.Spaces[i].Updates != Edit, path+".updates", edit)
 		d.require(false, path+".app", "this release delivers through incoming webhooks only; put webhook_url or webhook_url_file here")
 	}
-}
-
-func (d *decoder) refuse(scope string, s *Settings) {
-	d.require(s.Updates != Edit, scope+".updates", "this release cannot edit messages; leave this out, or put reply")
-	d.require(s.DigestThreshold == 0, scope+".digest_threshold", "this release does not merge groups into digests; leave this out, or put 0")
-	d.require(false, scope+".fallback_space", "this release has no fallback; leave this out")
-	d.require(false, scope+".fallback_after", "this release has no fallback; leave this out")
 }

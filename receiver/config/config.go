@@ -71,15 +71,17 @@ type Settings struct {
 	Updates      Updates `yaml:"updates"`
 	SendResolved bool    `yaml:"send_resolved"`
 	MaxParts     int     `yaml:"max_parts"`
-	// DigestThreshold is how many waiting groups are merged into one message.
-	// In this release it is 0: never.
+	// DigestThreshold is from how many waiting groups on they are merged into
+	// one message; 0 for never.
 	DigestThreshold int           `yaml:"digest_threshold"`
 	RateLimit       float64       `yaml:"rate_limit"` // messages a second
 	Timeout         time.Duration `yaml:"timeout"`    // of one attempt
 	MaxAge          time.Duration `yaml:"max_age"`
-	FallbackSpace   string        `yaml:"fallback_space"` // empty for none
-	FallbackAfter   time.Duration `yaml:"fallback_after"`
-	HTTP            HTTPConfig    `yaml:"http_config"`
+	// FallbackSpace is the name of another space, which is told once this one
+	// has failed for FallbackAfter, and of what is dead; empty for none.
+	FallbackSpace string        `yaml:"fallback_space"`
+	FallbackAfter time.Duration `yaml:"fallback_after"`
+	HTTP          HTTPConfig    `yaml:"http_config"`
 }
 
 // Card is a card's structure, each string a template. A nil string is the
@@ -137,15 +139,16 @@ type Options struct {
 // builtin returns the settings that hold where the file says nothing.
 func builtin() Settings {
 	return Settings{
-		Thread:        ThreadIncident,
-		Repeats:       Timeline,
-		Updates:       Reply,
-		SendResolved:  true,
-		MaxParts:      3,
-		RateLimit:     1,
-		Timeout:       10 * time.Second,
-		MaxAge:        24 * time.Hour,
-		FallbackAfter: 5 * time.Minute,
+		Thread:          ThreadIncident,
+		Repeats:         Timeline,
+		Updates:         Reply,
+		SendResolved:    true,
+		MaxParts:        3,
+		DigestThreshold: 20,
+		RateLimit:       1,
+		Timeout:         10 * time.Second,
+		MaxAge:          24 * time.Hour,
+		FallbackAfter:   5 * time.Minute,
 	}
 }
 

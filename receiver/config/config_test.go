@@ -28,6 +28,8 @@ type plain struct {
 	MaxParts, DigestThreshold    int
 	RateLimit                    float64
 	Timeout, MaxAge              time.Duration
+	FallbackSpace                string
+	FallbackAfter                time.Duration
 }
 
 func plainOf(s config.Settings) plain {
@@ -39,7 +41,7 @@ func plainOf(s config.Settings) plain {
 	}
 	return plain{
 		show(s.Text), show(s.Card.Title), s.Message, s.Thread, s.Card.None, s.Card.Buttons, s.Repeats, s.Updates,
-		s.SendResolved, s.MaxParts, s.DigestThreshold, s.RateLimit, s.Timeout, s.MaxAge,
+		s.SendResolved, s.MaxParts, s.DigestThreshold, s.RateLimit, s.Timeout, s.MaxAge, s.FallbackSpace, s.FallbackAfter,
 	}
 }
 
@@ -53,10 +55,12 @@ func TestSettingsComeFromTheSpaceThenTheDefaultsThenTheBuiltIn(t *testing.T) {
 		{"nothing given", "{}", "", func(*plain) {}},
 		{"a section whose keys are all commented out", "\n  # thread: none", "card:", func(*plain) {}},
 		{"all keys in the defaults", `{text: T, card: {title: C, buttons: [{text: a, url: b}]}, thread: none, repeats: drop,
-			updates: reply, send_resolved: false, max_parts: 20, digest_threshold: 0, rate_limit: 0.5, timeout: 2s500ms, max_age: 1d12h}`, "", func(p *plain) {
+			updates: reply, send_resolved: false, max_parts: 20, digest_threshold: 0, rate_limit: 0.5, timeout: 2s500ms, max_age: 1d12h,
+			fallback_space: other, fallback_after: 1m30s}`, "", func(p *plain) {
 			*p = plain{
 				Text: "T", Title: "C", Buttons: []config.Button{{Text: "a", URL: "b"}}, Thread: "none", Repeats: config.Drop,
 				Updates: config.Reply, MaxParts: 20, RateLimit: 0.5, Timeout: 2500 * time.Millisecond, MaxAge: 36 * time.Hour,
+				FallbackSpace: "other", FallbackAfter: 90 * time.Second,
 			}
 		}},
 		{"the space before the defaults", "{timeout: 2s, max_parts: 7, send_resolved: false}", "timeout: 3s\n  send_resolved: true", func(p *plain) {
@@ -73,7 +77,13 @@ func TestSettingsComeFromTheSpaceThenTheDefaultsThenTheBuiltIn(t *testing.T) {
 		{"a message of the defaults", "{message: M}", "", func(p *plain) { p.Message = "M" }},
 		{"a template for the thread", "{thread: '{{ .CommonLabels.cluster }}'}", "", func(p *plain) { p.Thread = "{{ .CommonLabels.cluster }}" }},
 		{"numbers where strings are wanted", "{}", "text: 0815", func(p *plain) { p.Text = "0815" }},
-		{"the largest rate and the smallest age", "{rate_limit: 100, max_age: 1m, timeout: 10s}", "", func(p *plain) { p.RateLimit, p.MaxAge = 100, time.Minute }},
+		{"the largest rate and the smallest of what has a least", "{rate_limit: 100, max_age: 1m, timeout: 10s, digest_threshold: 2, fallback_after: 10s}", "", func(p *plain) {
+			p.RateLimit, p.MaxAge, p.DigestThreshold, p.FallbackAfter = 100, time.Minute, 2, 10*time.Second
+		}},
+		{"digests again", "{digest_threshold: 0}", "digest_threshold: 100", func(p *plain) { p.DigestThreshold = 100 }},
+		{"no fallback where the others have one", "{fallback_space: other}", "fallback_space: ''", func(*plain) {}},
+		{"the default fallback itself has none", "{fallback_space: ops}", "", func(*plain) {}},
+		{"the default fallback with one of its own", "{fallback_space: ops}", "fallback_space: other", func(p *plain) { p.FallbackSpace = "other" }},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -81,9 +91,11 @@ func TestSettingsComeFromTheSpaceThenTheDefaultsThenTheBuiltIn(t *testing.T) {
 			if tt.space != "" {
 				text += "  " + tt.space + "\n"
 			}
+			text += "- {name: other, webhook_url: u}\nroute: {space: ops}\n"
 			want := plain{
 				Text: "built-in", Title: "built-in", Thread: "incident", Repeats: config.Timeline, Updates: config.Reply,
-				SendResolved: true, MaxParts: 3, RateLimit: 1, Timeout: 10 * time.Second, MaxAge: 24 * time.Hour,
+				SendResolved: true, MaxParts: 3, DigestThreshold: 20, RateLimit: 1, Timeout: 10 * time.Second, MaxAge: 24 * time.Hour,
+				FallbackAfter: 5 * time.Minute,
 			}
 			tt.want(&want)
 			got := plainOf(parse(t, text, t.TempDir()).Spaces[0].Settings)

@@ -20,7 +20,7 @@ import (
 
 // refused are the keys that this release does not take: those of the function
 // unsupported.
-var refused = []string{"app", "digest_threshold", "fallback_space", "fallback_after"}
+var refused = []string{"app"}
 
 func exampleText(t *testing.T) string {
 	t.Helper()
@@ -115,7 +115,8 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		t.Errorf("the example shows another http_config (-real +shown):\n%s", diff)
 	}
 	for _, key := range []string{
-		"text", "card.title", "thread", "repeats", "updates", "send_resolved", "max_parts", "rate_limit", "timeout", "max_age", "http_config",
+		"text", "card.title", "thread", "repeats", "updates", "send_resolved", "max_parts", "digest_threshold", "rate_limit",
+		"timeout", "max_age", "fallback_space", "fallback_after", "http_config",
 	} {
 		if f := shown.Fault("spaces[0]."+key, ""); f.Path != "defaults."+key {
 			t.Errorf("the example does not give defaults.%s", key)
