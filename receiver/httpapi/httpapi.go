@@ -4,10 +4,12 @@
 // What Alertmanager does with an answer decides which one it gets. 2xx means
 // that the notification is safe, 503 that it is to come again, and any other
 // status that it is given up. So no answer is a redirect (a 302 loses the body
-// and counts as success) nor 429 (which is not retried). All answers but the
-// status page and the metrics are JSON, {"status":"ok"} or {"error":"…"} with a
-// short constant sentence, since it lands in Alertmanager's log. Causes go to
-// alertchat's own log, without anything of the body.
+// and counts as success) nor 429 (which is not retried). Only the status page's
+// own form leads back to the page.
+//
+// Programs are answered with JSON: what they asked for, {"status":"ok"}, or
+// {"error":"…"} with a short constant sentence, since it lands in Alertmanager's
+// log. Causes go to alertchat's own log, without anything of the body.
 package httpapi
 
 import (
@@ -38,6 +40,12 @@ type Options struct {
 	Reload func(ctx context.Context) error
 	// Page is the status page, and Status the same as JSON.
 	Page, Status http.Handler
+	// Deliveries returns the deliveries that are asked for, the newest first.
+	Deliveries func(ctx context.Context, q Query) ([]Delivery, error)
+	// Retry puts a dead delivery back, so that what it says is tried again, or
+	// fails with [ErrNoDelivery], [ErrNotDead] or [ErrSpaceGone]; any other
+	// error may pass.
+	Retry func(ctx context.Context, id int64) error
 	// Gatherer gives what /metrics shows; Registerer takes the metrics of the
 	// handlers themselves.
 	Gatherer   prometheus.Gatherer
@@ -92,6 +100,8 @@ func (a *api) mux() *http.ServeMux {
 		{http.MethodPost, "/alertmanager/{space}", a.counted(a.receive)},
 		{http.MethodGet, "/{$}", serve(a.Page)},
 		{http.MethodGet, "/api/v1/status", serve(a.Status)},
+		{http.MethodGet, "/api/v1/deliveries", a.list},
+		{http.MethodPost, "/api/v1/deliveries/{id}/retry", a.retry},
 		{http.MethodGet, "/-/healthy", healthy},
 		{http.MethodGet, "/-/ready", a.ready},
 		{http.MethodPost, "/-/reload", a.reload},
@@ -105,8 +115,8 @@ func (a *api) mux() *http.ServeMux {
 }
 
 // sameOrigin keeps pages of other sites from posting through the browser of
-// somebody who can reach alertchat: a notification's content type is not
-// checked, so that a script can send one, and a form could too.
+// somebody who can reach alertchat: the content type of a POST is not checked,
+// so that a script can send one, and a form could too.
 func (a *api) sameOrigin(next http.Handler) http.Handler {
 	protection := http.NewCrossOriginProtection()
 	protection.SetDenyHandler(a.answer(func(http.ResponseWriter, *http.Request) error {

@@ -40,7 +40,15 @@ type receiver struct {
 	accept    func(ctx context.Context, body []byte) error // instead of decoding; may be nil
 	readyErr  error
 	reloadErr error
+	reloads   int
 	page      http.Handler // may be nil
+
+	asked      []httpapi.Query // for deliveries
+	deliveries []httpapi.Delivery
+	listErr    error
+	retried    []int64
+	retryErr   error
+	hang       func(ctx context.Context) error // instead of both; may be nil
 }
 
 type accepted struct{ space, body string }
@@ -58,6 +66,22 @@ func (rec *receiver) Accept(ctx context.Context, space string, body []byte) erro
 	return nil
 }
 
+func (rec *receiver) Deliveries(ctx context.Context, q httpapi.Query) ([]httpapi.Delivery, error) {
+	if rec.hang != nil {
+		return nil, rec.hang(ctx)
+	}
+	rec.asked = append(rec.asked, q)
+	return rec.deliveries, rec.listErr
+}
+
+func (rec *receiver) Retry(ctx context.Context, id int64) error {
+	if rec.hang != nil {
+		return rec.hang(ctx)
+	}
+	rec.retried = append(rec.retried, id)
+	return rec.retryErr
+}
+
 // harness is the API over a receiver, with its metrics and its log.
 type harness struct {
 	http.Handler
@@ -73,11 +97,16 @@ func newAPI(rec *receiver) harness {
 		page = text("text/html; charset=utf-8", "<title>alertchat</title>")
 	}
 	h.Handler = httpapi.New(httpapi.Options{
-		Accept:     rec.Accept,
-		Ready:      func() error { return rec.readyErr },
-		Reload:     func(context.Context) error { return rec.reloadErr },
+		Accept: rec.Accept,
+		Ready:  func() error { return rec.readyErr },
+		Reload: func(context.Context) error {
+			rec.reloads++
+			return rec.reloadErr
+		},
 		Page:       page,
 		Status:     text("application/json", `{"version":"1.0.0"}`),
+		Deliveries: rec.Deliveries,
+		Retry:      rec.Retry,
 		Gatherer:   h.registry,
 		Registerer: h.registry,
 		Logger:     slog.New(slog.NewTextHandler(h.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
@@ -222,14 +251,16 @@ alertchat_notifications_received_total{code="503"} 0
 
 func TestOtherMethodsAreRefusedWithTheOneThatIsAllowed(t *testing.T) {
 	paths := map[string]string{
-		"/alertmanager":     "POST",
-		"/alertmanager/ops": "POST",
-		"/-/reload":         "POST",
-		"/":                 "GET, HEAD",
-		"/api/v1/status":    "GET, HEAD",
-		"/-/healthy":        "GET, HEAD",
-		"/-/ready":          "GET, HEAD",
-		"/metrics":          "GET, HEAD",
+		"/alertmanager":              "POST",
+		"/alertmanager/ops":          "POST",
+		"/-/reload":                  "POST",
+		"/":                          "GET, HEAD",
+		"/api/v1/status":             "GET, HEAD",
+		"/api/v1/deliveries":         "GET, HEAD",
+		"/api/v1/deliveries/7/retry": "POST",
+		"/-/healthy":                 "GET, HEAD",
+		"/-/ready":                   "GET, HEAD",
+		"/metrics":                   "GET, HEAD",
 	}
 	h := newAPI(&receiver{})
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
@@ -246,28 +277,46 @@ func TestOtherMethodsAreRefusedWithTheOneThatIsAllowed(t *testing.T) {
 	}
 }
 
+// TestPagesOfOtherSitesCannotPost has the headers that browsers send. Over plain
+// HTTP, but for localhost, that is the origin alone.
 func TestPagesOfOtherSitesCannotPost(t *testing.T) {
 	for _, tt := range []struct {
-		name, header, value string
-		status              int
+		name   string
+		header http.Header
+		taken  bool
 	}{
-		{"Alertmanager and scripts say nothing of a site", "User-Agent", "Alertmanager/0.34.2", 200},
-		{"a page of our own", "Sec-Fetch-Site", "same-origin", 200},
-		{"a page of another site", "Sec-Fetch-Site", "cross-site", 403},
-		{"a page of another site in an old browser", "Origin", "https://evil.example", 403},
+		{"Alertmanager and scripts say nothing of a site", http.Header{"User-Agent": {"Alertmanager/0.34.2"}}, true},
+		{"a page of our own", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"https://alerts.example"}}, true},
+		{"a page of our own over plain HTTP", http.Header{"Origin": {"http://alertchat:9098"}}, true},
+		{"a page of another site", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"https://evil.example"}}, false},
+		{"a page of another host of the same site", http.Header{"Sec-Fetch-Site": {"same-site"}}, false},
+		{"a page of another site over plain HTTP", http.Header{"Origin": {"http://evil.example"}}, false},
+		{"a page of another port", http.Header{"Origin": {"http://alertchat:9093"}}, false},
+		{"a page that hides where it is from", http.Header{"Origin": {"null"}}, false},
+		{"a page that hides where it is from in a new browser", http.Header{"Sec-Fetch-Site": {"cross-site"}, "Origin": {"null"}}, false},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			rec := &receiver{}
-			h := newAPI(rec)
-			r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/alertmanager", strings.NewReader(payload))
-			r.Header.Set(tt.header, tt.value)
-			w := httptest.NewRecorder()
-			h.ServeHTTP(w, r)
-			if w.Code != tt.status || (len(rec.accepted) == 1) != (tt.status == 200) {
-				t.Errorf("status = %d with %d accepted, want %d", w.Code, len(rec.accepted), tt.status)
-			}
-			assertJSONSentence(t, w)
-		})
+		for path, body := range map[string]string{"/alertmanager": payload, "/api/v1/deliveries/7/retry": "", "/-/reload": ""} {
+			t.Run(tt.name+" to "+path, func(t *testing.T) {
+				rec := &receiver{}
+				h := newAPI(rec)
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://alertchat:9098"+path, strings.NewReader(body))
+				maps.Copy(r.Header, tt.header)
+				r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				w := httptest.NewRecorder()
+				h.ServeHTTP(w, r)
+				want := http.StatusForbidden
+				if tt.taken {
+					want = http.StatusOK
+				}
+				if w.Code != want {
+					t.Errorf("status = %d, want %d", w.Code, want)
+				}
+				if !tt.taken && len(rec.accepted)+len(rec.retried)+rec.reloads > 0 {
+					t.Errorf("it did what was asked: %+v", rec)
+				}
+				assertJSONSentence(t, w)
+			})
+		}
 	}
 }
 
@@ -298,7 +347,7 @@ func FuzzNothingIsARedirect(f *testing.F) {
 	for _, target := range []string{
 		"/", "//", "/.", "/..", "*", "/alertmanager", "/alertmanager/", "//alertmanager", "/alertmanager//", "/alertmanager/../alertmanager",
 		"/alertmanager/./ops", "/alertmanager/%2F", "/alertmanager/%2e%2e", "/alertmanager/..", "/%61lertmanager", "/alertmanager/a/b/../..",
-		"/alertmanager/%FF", "/metrics/", "/-/ready/", "/-", "/api/v1/status/", "/api//v1/status", "/alertmanager;x", `/alertmanager\`, "/alertmanager/?",
+		"/alertmanager/%FF", "/metrics/", "/-/ready/", "/-", "/api/v1/status/", "/api//v1/status", "/api/v1/deliveries/7/retry", "/api/v1/deliveries/../deliveries?state=dead", "/alertmanager;x", `/alertmanager\`, "/alertmanager/?",
 	} {
 		f.Add("POST", target)
 		f.Add("GET", target)

@@ -17,6 +17,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -34,23 +35,38 @@ type Status struct {
 	StartedAt      time.Time `json:"started_at"`
 	ConfigLoadedAt time.Time `json:"config_loaded_at"`
 	ReloadError    string    `json:"reload_error,omitempty"`  // why the config on disk is not the one in use
+	Storage        string    `json:"storage"`                 // "SQLite" or "PostgreSQL"
 	StorageError   string    `json:"storage_error,omitempty"` // why nothing can be stored
-	Spaces         []Space   `json:"spaces"`                  // in the order in which they are shown
+	// Delivering is whether this process delivers. Of several that share a
+	// database one does, and the others stand by.
+	Delivering bool    `json:"delivering"`
+	Spaces     []Space `json:"spaces"` // in the order in which they are shown
 }
 
-// Space is one configured space.
+// Space is one configured space, or one that is gone from the config while
+// there is something of it left.
 type Space struct {
-	Name         string     `json:"name"`
-	Kind         string     `json:"kind"`                   // of its destination: "webhook" or "app"
-	Place        string     `json:"place,omitempty"`        // "spaces/AAAA"; empty while it is not known
-	Waiting      int        `json:"waiting"`                // notifications that no message covers yet
-	Planned      int        `json:"planned"`                // deliveries that are still to be attempted
-	Oldest       time.Time  `json:"oldest,omitzero"`        // when the oldest of both was received
-	LastSuccess  time.Time  `json:"last_success,omitzero"`  // when Google Chat last took a message
-	FailingSince time.Time  `json:"failing_since,omitzero"` // zero when the last attempt succeeded
-	LastError    string     `json:"last_error,omitempty"`   // what the last failed attempt said
-	Dead         int        `json:"dead"`                   // deliveries that were given up
-	Deliveries   []Delivery `json:"deliveries"`             // the latest first
+	Name         string    `json:"name"`
+	Kind         string    `json:"kind"`                   // of its destination: "webhook" or "app"
+	Place        string    `json:"place,omitempty"`        // "spaces/AAAA"; empty while it is not known
+	Removed      bool      `json:"removed,omitempty"`      // whether it is gone; then it has no kind
+	Waiting      int       `json:"waiting"`                // notifications that no message covers yet
+	Planned      int       `json:"planned"`                // deliveries that are still to be attempted
+	Oldest       time.Time `json:"oldest,omitzero"`        // when the oldest of both was received
+	LastSuccess  time.Time `json:"last_success,omitzero"`  // when Google Chat last took a message
+	FailingSince time.Time `json:"failing_since,omitzero"` // zero when the last attempt succeeded
+	LastError    string    `json:"last_error,omitempty"`   // what the last failed attempt said
+	LastErrorAt  time.Time `json:"last_error_at,omitzero"`
+	// ThrottledUntil is until when nothing is sent because Google Chat asked for
+	// a pause (429). It may have passed.
+	ThrottledUntil time.Time `json:"throttled_until,omitzero"`
+	// Fallback is the name of the space that is told when this one fails, and
+	// FallbackToldAt is when it was last told that it does. That is zero while
+	// there is nothing to take back.
+	Fallback       string     `json:"fallback,omitempty"`
+	FallbackToldAt time.Time  `json:"fallback_told_at,omitzero"`
+	Dead           int        `json:"dead"`       // deliveries that were given up
+	Deliveries     []Delivery `json:"deliveries"` // the latest first
 }
 
 // Delivery is one message, planned, delivered or given up.
@@ -83,13 +99,14 @@ func New(status func(context.Context) (Status, error), logger *slog.Logger) *UI 
 			"ago":     ago,
 			"pair":    func(now, at time.Time) moment { return moment{now, at} },
 			"stateOf": stateOf,
+			"lists":   lists,
 			"untold":  untold,
 			"stylesheet": func() template.CSS {
 				return template.CSS(statusCSS) //nolint:gosec // G203: it is a constant of ours
 			},
 		}).Parse(statusHTML)),
 		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-			"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+			"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
 	}
 }
 
@@ -108,7 +125,9 @@ func (u *UI) JSON(w http.ResponseWriter, r *http.Request) {
 func (u *UI) answer(w http.ResponseWriter, r *http.Request, contentType string, render func(*bytes.Buffer, Status) error) {
 	header := w.Header()
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: with it browsers post the page's forms from the origin
+	// "null", which is taken for another site.
+	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cache-Control", "no-store")
 	var body bytes.Buffer
 	status, err := u.status(r.Context())
@@ -133,7 +152,11 @@ func whole(s Status) Status {
 	s.Now, s.StartedAt, s.ConfigLoadedAt = s.Now.UTC(), s.StartedAt.UTC(), s.ConfigLoadedAt.UTC()
 	spaces := make([]Space, len(s.Spaces))
 	for i, space := range s.Spaces {
-		space.Oldest, space.LastSuccess, space.FailingSince = space.Oldest.UTC(), space.LastSuccess.UTC(), space.FailingSince.UTC()
+		for _, at := range []*time.Time{
+			&space.Oldest, &space.LastSuccess, &space.FailingSince, &space.LastErrorAt, &space.ThrottledUntil, &space.FallbackToldAt,
+		} {
+			*at = at.UTC()
+		}
 		deliveries := make([]Delivery, len(space.Deliveries))
 		for j, d := range space.Deliveries {
 			d.ReceivedAt, d.EndedAt = d.ReceivedAt.UTC(), d.EndedAt.UTC()
@@ -160,10 +183,14 @@ func untold(s Status) bool {
 // state is how a space does, in a word for people and one for the stylesheet.
 type state struct{ Word, Class string }
 
-func stateOf(s Space) state {
+func stateOf(s Space, now time.Time) state {
 	switch {
+	case s.Removed:
+		return state{"removed", "idle"}
 	case !s.FailingSince.IsZero():
 		return state{"failing", "bad"}
+	case s.ThrottledUntil.After(now):
+		return state{"throttled", "warn"}
 	case s.Dead > 0:
 		return state{"gave up on some", "warn"}
 	case s.Waiting+s.Planned > 0:
@@ -175,22 +202,54 @@ func stateOf(s Space) state {
 	}
 }
 
-// moment is a time that is shown together with how long ago it was.
+// list is a table of deliveries.
+type list struct {
+	Now        time.Time
+	Space      Space
+	Caption    string // before the space's name
+	Deliveries []Delivery
+	Of         int // how many there are, shown or not; 0 where that is not known
+}
+
+// lists returns a space's tables: first what was given up, since somebody must
+// look at it, and then the others. None is empty.
+func lists(now time.Time, s Space) []list {
+	dead := list{Now: now, Space: s, Caption: "Given up in", Of: s.Dead}
+	others := list{Now: now, Space: s, Caption: "Deliveries to"}
+	for _, d := range s.Deliveries {
+		if d.Status == "dead" {
+			dead.Deliveries = append(dead.Deliveries, d)
+		} else {
+			others.Deliveries = append(others.Deliveries, d)
+		}
+	}
+	return slices.DeleteFunc([]list{dead, others}, func(l list) bool { return len(l.Deliveries) == 0 })
+}
+
+// moment is a time that is shown together with how far away it is.
 type moment struct{ Now, At time.Time }
 
-// ago says how long before now something was, in its largest unit.
+// ago says how far from now something is, in its largest unit.
 func ago(now, t time.Time) string {
-	d := now.Sub(t)
-	switch {
+	switch d := now.Sub(t); {
+	case d <= -time.Second:
+		return "in " + length(-d)
 	case d < time.Second:
 		return "just now"
-	case d < time.Minute:
-		return fmt.Sprintf("%d s ago", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%d min ago", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%d h ago", d/time.Hour)
 	default:
-		return fmt.Sprintf("%d days ago", d/(24*time.Hour))
+		return length(d) + " ago"
+	}
+}
+
+func length(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", d/time.Hour)
+	default:
+		return fmt.Sprintf("%d days", d/(24*time.Hour))
 	}
 }

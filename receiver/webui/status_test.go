@@ -13,6 +13,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,27 +37,34 @@ func sample() webui.Status {
 		Now:            now.In(time.FixedZone("CET", 3600)),
 		StartedAt:      before(72 * time.Hour),
 		ConfigLoadedAt: before(26 * time.Hour),
+		Storage:        "PostgreSQL",
+		Delivering:     true,
 		ReloadError:    "line 12: spaces[2].webhook_url_file: open ops.url: no such file or directory",
 		StorageError:   "no space left on device",
 		Spaces: []webui.Space{
 			{
 				Name: "ops", Kind: "webhook", Place: "spaces/AAAA", LastSuccess: before(500 * time.Millisecond),
-				LastError: "503: the service is unavailable",
+				LastError: "503: the service is unavailable", LastErrorAt: before(9 * time.Minute),
 				Deliveries: []webui.Delivery{
 					{ID: 3, Title: "2 alerts firing: DiskFull (prod-eu-1)", Status: "done", Attempts: 2, ReceivedAt: before(3 * time.Second), EndedAt: before(500 * time.Millisecond)},
 				},
 			},
 			{
 				Name: "database", Kind: "webhook", Place: "spaces/BBBB", Waiting: 1200, Planned: 1, Oldest: before(11 * time.Minute),
-				LastSuccess: before(12 * time.Minute), FailingSince: before(11 * time.Minute), LastError: "404: the space was not found", Dead: 1,
+				LastSuccess: before(12 * time.Minute), FailingSince: before(11 * time.Minute), LastError: "404: the space was not found", LastErrorAt: before(12 * time.Second), Dead: 120,
+				Fallback: "ops", FallbackToldAt: before(6 * time.Minute),
 				Deliveries: []webui.Delivery{
 					{ID: 9, Title: "1 alert firing: ReplicationLag", Status: "planned", Attempts: 14, Error: "404: the space was not found", ReceivedAt: before(11 * time.Minute)},
 					{ID: 2, Title: "3 alerts firing: InstanceDown", Status: "dead", Reason: "expired", Attempts: 88, Error: "timeout: no answer in 10s", ReceivedAt: before(50 * time.Hour), EndedAt: before(26 * time.Hour)},
 				},
 			},
-			{Name: "busy", Kind: "webhook", Place: "spaces/CCCC", Waiting: 2, Oldest: before(time.Second), LastSuccess: before(2 * time.Second)},
+			{Name: "busy", Kind: "webhook", Place: "spaces/CCCC", Waiting: 2, Oldest: before(time.Second), LastSuccess: before(2 * time.Second), Fallback: "ops"},
+			{Name: "flooded", Kind: "webhook", Place: "spaces/DDDD", Waiting: 300, Oldest: before(time.Minute), LastSuccess: before(time.Minute), ThrottledUntil: before(-30 * time.Second), Fallback: "ops"},
 			{Name: "batch", Kind: "webhook", LastSuccess: before(49 * time.Hour), Dead: 2},
-			{Name: "new", Kind: "app"},
+			{Name: "new", Kind: "app", ThrottledUntil: before(time.Second)},
+			{Name: "old", Removed: true, Waiting: 2, Oldest: before(9 * time.Minute), Dead: 1, Deliveries: []webui.Delivery{
+				{ID: 1, Title: "1 alert firing: InstanceDown", Status: "dead", Reason: "space_removed", Attempts: 1, ReceivedAt: before(50 * time.Hour), EndedAt: before(49 * time.Hour)},
+			}},
 		},
 	}
 }
@@ -73,7 +82,7 @@ func get(t *testing.T, h http.HandlerFunc) *httptest.ResponseRecorder {
 
 func TestStatusLooksAsReviewed(t *testing.T) {
 	empty := webui.Status{
-		Version: "1.0.0", Now: now, StartedAt: now, ConfigLoadedAt: now,
+		Version: "1.0.0", Now: now, StartedAt: now, ConfigLoadedAt: now, Storage: "SQLite", Delivering: true,
 		Spaces: []webui.Space{{Name: "ops", Kind: "webhook", Place: "spaces/AAAA"}},
 	}
 	for _, tt := range []struct {
@@ -122,7 +131,7 @@ func TestAnswersHaveHeadersThatKeepThemApart(t *testing.T) {
 		for key, want := range map[string]string{
 			"Content-Type":           tt.contentType,
 			"X-Content-Type-Options": "nosniff",
-			"Referrer-Policy":        "no-referrer",
+			"Referrer-Policy":        "same-origin",
 			"Cache-Control":          "no-store",
 		} {
 			if got := header.Get(key); got != want {
@@ -149,7 +158,7 @@ func parse(t *testing.T, page []byte) *html.Node {
 	return root
 }
 
-func TestPolicyAllowsTheStylesheetAndNothingElse(t *testing.T) {
+func TestPolicyAllowsTheStylesheetAndOwnFormsAndNothingElse(t *testing.T) {
 	w := get(t, newUI(sample()).Page)
 	var style string
 	walk(parse(t, w.Body.Bytes()), func(n *html.Node) {
@@ -159,7 +168,7 @@ func TestPolicyAllowsTheStylesheetAndNothingElse(t *testing.T) {
 	})
 	sum := sha256.Sum256([]byte(style))
 	want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+		"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	if got := w.Header().Get("Content-Security-Policy"); got != want {
 		t.Errorf("policy = %q, want %q", got, want)
 	}
@@ -172,7 +181,7 @@ func TestHostileTextStaysText(t *testing.T) {
 	} {
 		s := sample()
 		plain := parse(t, get(t, newUI(s).Page).Body.Bytes())
-		s.Version, s.ReloadError, s.StorageError = hostile, hostile, hostile
+		s.Version, s.Storage, s.ReloadError, s.StorageError = hostile, hostile, hostile, hostile
 		for i := range s.Spaces {
 			space := &s.Spaces[i]
 			space.Name, space.Kind = hostile, hostile
@@ -181,6 +190,9 @@ func TestHostileTextStaysText(t *testing.T) {
 			}
 			if space.LastError != "" {
 				space.LastError = hostile
+			}
+			if space.Fallback != "" {
+				space.Fallback = hostile
 			}
 			for j := range space.Deliveries {
 				d := &space.Deliveries[j]
@@ -246,19 +258,176 @@ func TestTablesCanBeReadAloud(t *testing.T) {
 			if !hasAttribute(n, "data-label") {
 				t.Errorf("a cell has no label for narrow screens")
 			}
-		case "script", "form", "iframe", "img", "link":
+		case "script", "iframe", "img", "link", "input":
 			t.Errorf("the page has an element %q", n.Data)
 		}
 	})
 }
 
-func hasAttribute(n *html.Node, key string) bool {
+func hasAttribute(n *html.Node, key string) bool { return attribute(n, key) != "" }
+
+func attribute(n *html.Node, key string) string {
 	for _, a := range n.Attr {
-		if a.Key == key && a.Val != "" {
-			return true
+		if a.Key == key {
+			return a.Val
 		}
 	}
-	return false
+	return ""
+}
+
+// text returns the text of a node and all below it.
+func text(n *html.Node) string {
+	var b strings.Builder
+	walk(n, func(n *html.Node) {
+		if n.Type == html.TextNode {
+			b.WriteString(n.Data)
+		}
+	})
+	return b.String()
+}
+
+func TestWhatIsDeadCanBeRetriedWithoutAScript(t *testing.T) {
+	root := parse(t, get(t, newUI(sample()).Page).Body.Bytes())
+	byID := map[string]*html.Node{}
+	var actions, labels []string
+	walk(root, func(n *html.Node) {
+		id := attribute(n, "id")
+		if byID[id] != nil && id != "" {
+			t.Errorf("two elements have the id %s", id)
+		}
+		byID[id] = n
+	})
+	walk(root, func(n *html.Node) {
+		switch n.Data {
+		case "form":
+			if method := attribute(n, "method"); method != "post" {
+				t.Errorf("a form has the method %q, want post", method)
+			}
+			actions = append(actions, attribute(n, "action"))
+		case "button":
+			var label []string
+			for id := range strings.FieldsSeq(attribute(n, "aria-labelledby")) {
+				if byID[id] == nil {
+					t.Fatalf("a button is labelled by %s, which is not there", id)
+				}
+				label = append(label, text(byID[id]))
+			}
+			labels = append(labels, strings.Join(label, ": "))
+		}
+	})
+	// Neither the one that is planned, nor that of a space that is gone.
+	if want := []string{"api/v1/deliveries/2/retry"}; !slices.Equal(actions, want) {
+		t.Errorf("forms post to %q, want %q", actions, want)
+	}
+	if want := []string{"Retry: 3 alerts firing: InstanceDown"}; !slices.Equal(labels, want) {
+		t.Errorf("buttons are read as %q, want %q", labels, want)
+	}
+}
+
+func TestPageSaysWhatIsTheMatter(t *testing.T) {
+	const standsBy = "This replica stands by"
+	at := func(d time.Duration) time.Time { return now.Add(d) }
+	for _, tt := range []struct {
+		name      string
+		change    func(s *webui.Status, ops *webui.Space)
+		want, not string
+	}{
+		{"nothing of a replica where this one delivers", func(*webui.Status, *webui.Space) {}, "", standsBy},
+		{"that another replica delivers", func(s *webui.Status, _ *webui.Space) { s.Delivering, s.Storage = false, "PostgreSQL" }, standsBy, ""},
+		{"nothing of another replica where the storage cannot tell", func(s *webui.Status, _ *webui.Space) {
+			s.Delivering, s.Storage, s.StorageError = false, "PostgreSQL", "the database does not answer"
+		}, "the database does not answer", standsBy},
+		{"nothing of another replica where there can be none", func(s *webui.Status, _ *webui.Space) { s.Delivering = false }, "", standsBy},
+		{"where it stores", func(*webui.Status, *webui.Space) {}, "Version 1.0.0, storage in SQLite.", ""},
+		{
+			"until when Chat wants a pause", func(_ *webui.Status, ops *webui.Space) { ops.ThrottledUntil = at(90 * time.Second) },
+			"Throttled until 2026-11-23 15:05:35 in 1 min", "",
+		},
+		{"nothing of a pause that has passed", func(_ *webui.Status, ops *webui.Space) { ops.ThrottledUntil = now }, "", "hrottled"},
+		{"when the last attempt failed", func(_ *webui.Status, ops *webui.Space) {
+			ops.FailingSince, ops.LastError, ops.LastErrorAt = at(-time.Hour), "503", at(-5*time.Second)
+		}, "Failing since 2026-11-23 14:04:05 1 h ago. The last error, of 2026-11-23 15:04:00 5 s ago: 503", "passed"},
+		{"an error of which the time is not known", func(_ *webui.Status, ops *webui.Space) {
+			ops.FailingSince, ops.LastError = at(-time.Hour), "503"
+		}, "1 h ago. The last error: 503", ""},
+		{
+			"a failure before there was an error", func(_ *webui.Status, ops *webui.Space) { ops.FailingSince = at(-time.Hour) },
+			"Failing since 2026-11-23 14:04:05 1 h ago\n", "error",
+		},
+		{"when a failure was that has passed", func(_ *webui.Status, ops *webui.Space) {
+			ops.LastError, ops.LastErrorAt = "503", at(-49*time.Hour)
+		}, "The last failure, which has passed, of 2026-11-21 14:04:05 2 days ago: 503", "Failing"},
+		{
+			"a failure that has passed, of which the time is not known", func(_ *webui.Status, ops *webui.Space) { ops.LastError = "503" },
+			"The last failure, which has passed: 503", "",
+		},
+		{"nothing of a fallback where there is none", func(*webui.Status, *webui.Space) {}, "", "Fallback"},
+		{"the fallback", func(_ *webui.Status, ops *webui.Space) { ops.Fallback = "duty" }, "Fallback: duty\n", "told"},
+		{"since when the fallback knows", func(_ *webui.Status, ops *webui.Space) {
+			ops.Fallback, ops.FallbackToldAt = "duty", at(-time.Minute)
+		}, "Fallback: duty, last told of what waits here 2026-11-23 15:03:05 1 min ago", ""},
+		{"that a space is gone", func(_ *webui.Status, ops *webui.Space) { ops.Removed, ops.Kind = true, "" }, "Gone from the config.", ""},
+		{"how many more were given up", func(_ *webui.Status, ops *webui.Space) {
+			ops.Dead, ops.Deliveries = 3, []webui.Delivery{{ID: 1, Status: "dead"}, {ID: 2, Status: "done"}}
+		}, "Given up in ops, the latest first: 1 of 3", "of 0"},
+		{"all that were given up", func(_ *webui.Status, ops *webui.Space) {
+			ops.Dead, ops.Deliveries = 1, []webui.Delivery{{ID: 1, Status: "dead"}}
+		}, "Given up in ops, the latest first\n", "Deliveries to"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := webui.Status{
+				Version: "1.0.0", Now: now, StartedAt: now, ConfigLoadedAt: now, Storage: "SQLite", Delivering: true,
+				Spaces: []webui.Space{{Name: "ops", Kind: "webhook"}},
+			}
+			tt.change(&s, &s.Spaces[0])
+			var got string
+			walk(parse(t, get(t, newUI(s).Page).Body.Bytes()), func(n *html.Node) {
+				if n.Data == "body" {
+					got = text(n)
+				}
+			})
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("the page lacks %q:\n%s", tt.want, got)
+			}
+			if tt.not != "" && strings.Contains(got, tt.not) {
+				t.Errorf("the page has %q:\n%s", tt.not, got)
+			}
+		})
+	}
+}
+
+func TestWhatWasGivenUpStandsBeforeTheOthers(t *testing.T) {
+	s := webui.Status{Spaces: []webui.Space{{Name: "ops", Deliveries: []webui.Delivery{
+		{ID: 4, Title: "d", Status: "planned"}, {ID: 3, Title: "c", Status: "dead"}, {ID: 2, Title: "b", Status: "done"}, {ID: 1, Title: "a", Status: "dead"},
+	}}}}
+	var titles []string
+	walk(parse(t, get(t, newUI(s).Page).Body.Bytes()), func(n *html.Node) {
+		if strings.HasPrefix(attribute(n, "id"), "title-") {
+			titles = append(titles, text(n))
+		}
+	})
+	if want := []string{"c", "a", "d", "b"}; !slices.Equal(titles, want) {
+		t.Errorf("titles in their order are %q, want %q", titles, want)
+	}
+}
+
+func TestAllTimesAreInUTC(t *testing.T) {
+	s := webui.Status{Spaces: []webui.Space{{Deliveries: []webui.Delivery{{}}}}}
+	local := now.In(time.FixedZone("CET", 3600))
+	set := func(v reflect.Value) (count int) {
+		for _, f := range v.Fields() {
+			if at, ok := reflect.TypeAssert[*time.Time](f.Addr()); ok {
+				*at = local
+				count++
+			}
+		}
+		return count
+	}
+	count := set(reflect.ValueOf(&s).Elem()) + set(reflect.ValueOf(&s.Spaces[0]).Elem()) + set(reflect.ValueOf(&s.Spaces[0].Deliveries[0]).Elem())
+	got := get(t, newUI(s).JSON).Body.String()
+	if shown := strings.Count(got, now.Format(time.RFC3339)); shown != count || count < 11 {
+		t.Errorf("%d of %d times are in UTC: %s", shown, count, got)
+	}
 }
 
 func TestStatusThatCannotBeReadIs503(t *testing.T) {
@@ -280,7 +449,7 @@ func TestStatusThatCannotBeReadIs503(t *testing.T) {
 }
 
 func TestListsAreNeverNull(t *testing.T) {
-	const want = `{"version":"","now":"0001-01-01T00:00:00Z","started_at":"0001-01-01T00:00:00Z","config_loaded_at":"0001-01-01T00:00:00Z","spaces":[]}` + "\n"
+	const want = `{"version":"","now":"0001-01-01T00:00:00Z","started_at":"0001-01-01T00:00:00Z","config_loaded_at":"0001-01-01T00:00:00Z","storage":"","delivering":false,"spaces":[]}` + "\n"
 	if got := get(t, newUI(webui.Status{}).JSON).Body.String(); got != want {
 		t.Errorf("JSON of the zero status = %s, want %s", got, want)
 	}
