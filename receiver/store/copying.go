@@ -30,7 +30,7 @@ type copying struct {
 // only where the target cannot be written.
 func (c *copying) all(ctx context.Context) error {
 	c.rows = make(map[string]int)
-	for _, table := range []string{"notifications", "deliveries", "incidents"} {
+	for _, table := range []string{"notifications", "deliveries", "incidents", "spaces"} {
 		if err := c.table(ctx, table); err != nil {
 			return err
 		}
@@ -102,8 +102,11 @@ func (c *copying) table(ctx context.Context, table string) error {
 
 // highest returns an id that no row of the table is above.
 func (c *copying) highest(ctx context.Context, table string) int64 {
-	if table == "incidents" {
+	switch table {
+	case "incidents":
 		table = "notifications" // each incident came with one
+	case "spaces":
+		table = "deliveries" // a space is doing well or not at one
 	}
 	var last int64
 	if err := c.source.QueryRowContext(ctx, selectSequence, table).Scan(&last); err != nil {

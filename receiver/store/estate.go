@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 
 	"alertchat/receiver/delivery"
 )
@@ -18,13 +19,15 @@ func (s *Store) Spaces(ctx context.Context) ([]string, error) {
 			all = append(all, space)
 			return err
 		}, `SELECT space FROM notifications WHERE delivery = 0
-			UNION SELECT space FROM deliveries WHERE status = 'planned' ORDER BY space`)
+			UNION SELECT space FROM deliveries WHERE status = 'planned'`)
 	})
+	slices.Sort(all) // here: a database sorts as its locale has it
 	return all, err
 }
 
 // Adopt implements [delivery.Estate]. A notification that was already marked
-// keeps its mark: that is the name it was meant for.
+// keeps its mark: that is the name it was meant for. Whatever a fallback was
+// told of it, the fallback of the space that has it now was not.
 func (s *Store) Adopt(ctx context.Context, l delivery.Lease, from, to string) (moved, died int, err error) {
 	if from == to {
 		return 0, 0, fmt.Errorf("space %q cannot adopt from itself", from)
@@ -35,7 +38,7 @@ func (s *Store) Adopt(ctx context.Context, l delivery.Lease, from, to string) (m
 		if deaths, err = s.removeSpace(ctx, w, from); err != nil {
 			return err
 		}
-		moves, err = w.exec(ctx, `UPDATE notifications SET space = $1, unknown = CASE WHEN unknown = '' THEN $2 ELSE unknown END
+		moves, err = w.exec(ctx, `UPDATE notifications SET space = $1, reported = 0, unknown = CASE WHEN unknown = '' THEN $2 ELSE unknown END
 			WHERE space = $2 AND delivery = 0`, to, from)
 		return err
 	})

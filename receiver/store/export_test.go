@@ -1,13 +1,26 @@
 package store
 
-import "context"
+import (
+	"context"
+
+	"alertchat/receiver/delivery"
+)
 
 // Do runs a change with others in the keeper's next transaction.
 func (s *Store) Do(ctx context.Context, change func(exec func(query string) error) error) error {
-	return s.commit(ctx, 1, func(ctx context.Context, w *statements) error {
+	return s.commit(ctx, 1, doing(change))
+}
+
+// DoLeased does the same under a lease.
+func (s *Store) DoLeased(ctx context.Context, l delivery.Lease, change func(exec func(query string) error) error) error {
+	return s.commitLeased(ctx, l, 1, doing(change))
+}
+
+func doing(change func(exec func(query string) error) error) func(context.Context, *statements) error {
+	return func(ctx context.Context, w *statements) error {
 		return change(func(query string) error {
 			_, err := w.exec(ctx, query)
 			return err
 		})
-	})
+	}
 }

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"fmt"
+	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"alertchat/receiver/delivery"
@@ -67,25 +70,64 @@ func (s *Store) Counts(ctx context.Context) (map[string]Count, error) {
 // failure out. The steps have no bodies, and Known and Covers are left out.
 func (s *Store) History(ctx context.Context, space string, limit int) ([]*delivery.Delivery, error) {
 	var all []*delivery.Delivery
-	err := s.reading(ctx, func(r *statements) error {
-		for _, status := range []delivery.Status{delivery.Done, delivery.Dead} {
-			err := r.each(ctx, func(rows *sql.Rows) error {
-				d, err := scanDelivery(rows, false)
-				all = append(all, d)
-				return err
-			}, `SELECT `+deliveryColumns+` FROM deliveries WHERE status = $1 AND space = $2
-				ORDER BY ended_at DESC, id DESC LIMIT $3`, string(status), space, limit)
-			if err != nil {
-				return err
-			}
+	for _, status := range []delivery.Status{delivery.Done, delivery.Dead} {
+		some, err := s.outlines(ctx, `SELECT `+deliveryColumns+` FROM deliveries WHERE status = $1 AND space = $2
+			ORDER BY ended_at DESC, id DESC LIMIT $3`, string(status), space, limit)
+		if err != nil {
+			return nil, err
 		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
+		all = append(all, some...)
 	}
 	slices.SortFunc(all, func(a, b *delivery.Delivery) int {
 		return cmp.Or(b.EndedAt.Compare(a.EndedAt), cmp.Compare(b.ID, a.ID))
 	})
+	return all, nil
+}
+
+// Filter says which deliveries are asked for.
+type Filter struct {
+	Status delivery.Status // empty for any
+	Space  string          // empty for all
+	Before int64           // only those with a smaller ID, for the next page; 0 for all
+	Limit  int             // how many at most
+}
+
+// Deliveries returns the deliveries that a filter lets through, the newest, the
+// one with the highest ID, first. They are as [Store.History] has them.
+func (s *Store) Deliveries(ctx context.Context, f Filter) ([]*delivery.Delivery, error) {
+	before := f.Before
+	if before == 0 {
+		before = math.MaxInt64
+	}
+	where, args := []string{"id < $1"}, []any{before}
+	if f.Status != "" {
+		args = append(args, string(f.Status))
+		where = append(where, fmt.Sprintf("status = $%d", len(args)))
+	}
+	if f.Space != "" {
+		args = append(args, f.Space)
+		where = append(where, fmt.Sprintf("space = $%d", len(args)))
+	}
+	args = append(args, f.Limit)
+	// Rows are read only of those that are returned: an index gives the IDs.
+	return s.outlines(ctx, fmt.Sprintf(`SELECT %s FROM deliveries WHERE id IN (
+		SELECT id FROM deliveries WHERE %s ORDER BY id DESC LIMIT $%d) ORDER BY id DESC`,
+		deliveryColumns, strings.Join(where, " AND "), len(args)), args...)
+}
+
+// outlines returns the deliveries that a query of deliveryColumns gives, without
+// bodies, Known and Covers.
+func (s *Store) outlines(ctx context.Context, query string, args ...any) ([]*delivery.Delivery, error) {
+	var all []*delivery.Delivery
+	err := s.reading(ctx, func(r *statements) error {
+		return r.each(ctx, func(rows *sql.Rows) error {
+			d, err := scanDelivery(rows, false)
+			all = append(all, d)
+			return err
+		}, query, args...)
+	})
+	if err != nil {
+		return nil, err
+	}
 	return all, nil
 }

@@ -26,10 +26,10 @@ func (s *Store) Add(ctx context.Context, notifications []alert.Notification) err
 		}
 		bytes += opBytes + len(rows[i].Body)
 	}
-	err := s.commit(ctx, bytes, func(ctx context.Context, w *statements) (err error) {
+	err := s.commit(ctx, bytes, func(ctx context.Context, w *statements) error {
 		for i := range rows {
 			n := &rows[i]
-			n.ID, err = w.insert(ctx, `INSERT INTO notifications (received_at, space, receiver, group_key, unknown, body)
+			err := w.insertLater(ctx, &n.ID, `INSERT INTO notifications (received_at, space, receiver, group_key, unknown, body)
 				VALUES ($1, $2, $3, $4, $5, $6)`,
 				millis(n.ReceivedAt), n.Space, n.Group.Receiver, n.Group.Key, n.Unknown, n.Body)
 			if err != nil {
@@ -50,17 +50,16 @@ func (s *Store) Add(ctx context.Context, notifications []alert.Notification) err
 // Waiting implements [delivery.Inbox].
 func (s *Store) Waiting(ctx context.Context, space string, limit int) ([]delivery.Waiting, error) {
 	var all []delivery.Waiting
+	var w delivery.Waiting // of one row after the other: there may be thousands
+	var size int64
+	into := []any{&w.ID, &w.Group.Receiver, &w.Group.Key, &size}
 	err := s.reading(ctx, func(r *statements) error {
 		return r.each(ctx, func(rows *sql.Rows) error {
-			var w delivery.Waiting
-			var receivedAt int64
-			if err := rows.Scan(&w.ID, &w.Group.Receiver, &w.Group.Key, &receivedAt); err != nil {
-				return err
-			}
-			w.ReceivedAt = moment(receivedAt)
+			err := rows.Scan(into...)
+			w.Bytes = int(size)
 			all = append(all, w)
-			return nil
-		}, `SELECT id, receiver, group_key, received_at FROM notifications
+			return err
+		}, `SELECT id, receiver, group_key, LENGTH(body) FROM notifications
 			WHERE space = $1 AND delivery = 0 ORDER BY id LIMIT $2`, space, limit)
 	})
 	return all, err
@@ -73,17 +72,16 @@ func (s *Store) Read(ctx context.Context, ids []int64) ([]alert.Notification, er
 	ids = slices.Compact(ids)
 	all := make([]alert.Notification, 0, len(ids))
 	err := s.reading(ctx, func(r *statements) error {
-		for _, id := range ids {
+		for query, args := range lists(`SELECT id, received_at, space, receiver, group_key, unknown, body
+			FROM notifications WHERE id IN ({list}) ORDER BY id`, ids) {
 			err := r.each(ctx, func(rows *sql.Rows) error {
-				n := alert.Notification{ID: id}
+				var n alert.Notification
 				var receivedAt int64
-				if err := rows.Scan(&receivedAt, &n.Space, &n.Group.Receiver, &n.Group.Key, &n.Unknown, &n.Body); err != nil {
-					return err
-				}
+				err := rows.Scan(&n.ID, &receivedAt, &n.Space, &n.Group.Receiver, &n.Group.Key, &n.Unknown, &n.Body)
 				n.ReceivedAt = moment(receivedAt)
 				all = append(all, n)
-				return nil
-			}, `SELECT received_at, space, receiver, group_key, unknown, body FROM notifications WHERE id = $1`, id)
+				return err
+			}, query, args...)
 			if err != nil {
 				return err
 			}
@@ -104,11 +102,9 @@ func (s *Store) Discard(ctx context.Context, l delivery.Lease, space string, ids
 	}
 	ids = slices.Clone(ids)
 	return s.commitLeased(ctx, l, bytes, func(ctx context.Context, w *statements) error {
-		for _, id := range ids {
-			_, err := w.exec(ctx, `DELETE FROM notifications WHERE id = $1 AND space = $2 AND delivery = 0`, id, space)
-			if err != nil {
-				return err
-			}
+		if err := execLists(ctx, w,
+			`DELETE FROM notifications WHERE space = $1 AND delivery = 0 AND id IN ({list})`, ids, space); err != nil {
+			return err
 		}
 		return putStates(ctx, w, states)
 	})

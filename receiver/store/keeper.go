@@ -3,57 +3,51 @@ package store
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
+	"strings"
 	"time"
 )
 
-// How often the keeper tries again: to get the folder and open the database,
-// and to write while writes fail.
+// How often the keeper tries again: to open the database, and to write while
+// writes fail.
 const (
 	openInterval  = 500 * time.Millisecond
 	probeInterval = time.Second
 )
 
+// engine is what the keeper needs of a kind of database, apart from its
+// statements, whose differences stand in a [dialect]. Only the keeper calls it,
+// but for classify.
+type engine interface { //nolint:interfacebloat // one interface for two implementations, both here
+	// open opens the database and brings its schema up to date.
+	open(ctx context.Context) (*database, error)
+	// leave closes d, which nobody reads any more, because of fault.
+	leave(ctx context.Context, d *database, fault *unavailableError)
+	// quit gives up what this process has of the storage. No database is open.
+	quit()
+	// shrink gives back a portion of the free space where much of it is free.
+	// It tells whether there may be more.
+	shrink(ctx context.Context, d *database) (bool, error)
+	// classify returns the fault of the storage that an error is, or nil.
+	classify(err error) *unavailableError
+}
+
 // keep is the keeper: it opens the database, serves it until that ends, and
 // opens it again, until the store is closed.
 func (s *Store) keep(ctx context.Context) {
 	defer close(s.done)
-	var lock *folderLock
-	defer func() {
-		if lock != nil {
-			lock.release()
-		}
-	}()
+	defer s.judge(closedFault())
+	defer s.engine.quit()
 	for {
-		d, err := s.open(ctx, &lock)
+		d, err := s.engine.open(ctx)
 		if err == nil {
 			s.opened(d)
-			s.serve(ctx, d, &lock)
-			d.close()
-		} else {
+			s.engine.leave(ctx, d, s.serve(ctx, d))
+		} else if !s.isClosing() {
 			s.judge(s.faultOf(err))
 		}
-		if lock != nil {
-			lock.release() // a newer program, or one with more luck, may have it
-			lock = nil
-		}
 		if s.pause(openInterval) {
-			s.judge(closedFault())
 			return
 		}
-	}
-}
-
-// faultOf makes a fault of whatever keeps the database from being opened.
-func (s *Store) faultOf(err error) *unavailableError {
-	if fault := classify(s.folder, err); fault != nil {
-		return fault
-	}
-	return &unavailableError{
-		kind:  stale,
-		cause: "the database under " + s.folder + " cannot be opened: see the log",
-		err:   err,
 	}
 }
 
@@ -69,40 +63,13 @@ func (s *Store) pause(d time.Duration) bool {
 	}
 }
 
-// open takes the folder and opens its database. A damaged one is rescued first.
-func (s *Store) open(ctx context.Context, lock **folderLock) (*database, error) {
-	if err := os.MkdirAll(s.folder, 0o750); err != nil {
-		return nil, err
+func (s *Store) isClosing() bool {
+	select {
+	case <-s.closing:
+		return true
+	default:
+		return false
 	}
-	l, err := lockFolder(s.folder)
-	if err != nil {
-		return nil, err
-	}
-	*lock = l
-	if err := s.finishRescue(); err != nil {
-		return nil, err
-	}
-	d, err := openDatabase(ctx, s.folder, fileName)
-	if fault := classify(s.folder, err); fault != nil && fault.kind == damaged {
-		if s.isStarting() { // else this is not the first try, and its trouble is known
-			s.judge(fault)
-		}
-		if err := s.rescueClosed(ctx); err != nil {
-			return nil, err
-		}
-		d, err = openDatabase(ctx, s.folder, fileName)
-	}
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	epoch := s.epoch
-	s.mu.Unlock()
-	if err := d.begin(ctx, epoch); err != nil {
-		d.close()
-		return nil, err
-	}
-	return d, nil
 }
 
 func (s *Store) isStarting() bool {
@@ -112,8 +79,8 @@ func (s *Store) isStarting() bool {
 }
 
 // serve commits what comes, until the store is closed or the database must be
-// opened anew. d is not reachable any more when it returns.
-func (s *Store) serve(ctx context.Context, d *database, lock **folderLock) {
+// left, and returns why. d is not reachable any more then.
+func (s *Store) serve(ctx context.Context, d *database) *unavailableError {
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
 	probe := time.NewTimer(probeInterval)
@@ -130,8 +97,7 @@ func (s *Store) serve(ctx context.Context, d *database, lock **folderLock) {
 			}
 		case <-sweep.C:
 			var next time.Duration
-			next, fault = s.sweep(ctx, d)
-			passed = fault == nil
+			passed, next, fault = s.sweep(ctx, d)
 			sweep.Reset(next)
 		case <-probe.C:
 			passed, fault = s.watch(ctx, d)
@@ -140,13 +106,10 @@ func (s *Store) serve(ctx context.Context, d *database, lock **folderLock) {
 			for s.take(); len(s.batch) > 0; s.take() {
 				_, _ = s.commitBatch(ctx, d) // those who wait are told
 			}
-			if fault = closedFault(); d.intact() {
-				s.shut(fault)
-				return
-			}
+			fault = closedFault()
 		}
 		if fault != nil && fault.kind != damaged && !d.intact() {
-			fault = s.goneFault() // whatever else: closing it would end what is left of it
+			fault = d.goneFault() // whatever else: closing it would end what is left of it
 		}
 		switch {
 		case passed:
@@ -154,13 +117,9 @@ func (s *Store) serve(ctx context.Context, d *database, lock **folderLock) {
 		case fault == nil:
 		case fault.kind == failing:
 			s.judge(fault)
-		case fault.kind == damaged, fault.kind == gone:
-			s.shut(fault)
-			s.rescueOpen(ctx, d, lock)
-			return
 		default:
 			s.shut(fault)
-			return
+			return fault
 		}
 	}
 }
@@ -169,8 +128,8 @@ func closedFault() *unavailableError {
 	return &unavailableError{kind: closed, cause: "it is closed"}
 }
 
-// watch looks after the storage without traffic: whether its files are still
-// there, and, while writes fail, whether they still do.
+// watch looks after the storage without traffic: whether it is still there,
+// and, while writes fail, whether they still do.
 func (s *Store) watch(ctx context.Context, d *database) (bool, *unavailableError) {
 	s.mu.Lock()
 	works := s.cause == nil
@@ -179,7 +138,12 @@ func (s *Store) watch(ctx context.Context, d *database) (bool, *unavailableError
 		return s.probe(ctx, d)
 	}
 	if !d.intact() {
-		return false, s.goneFault()
+		return false, d.goneFault()
+	}
+	ctx, cancel := d.dialect.bounded(ctx)
+	defer cancel()
+	if err := d.writer.PingContext(ctx); err != nil {
+		return false, s.faultOf(err)
 	}
 	return false, nil
 }
@@ -200,7 +164,7 @@ const probeBytes = 64 << 10
 // probe finds out whether a write would succeed.
 func (s *Store) probe(ctx context.Context, d *database) (bool, *unavailableError) {
 	put := func(ctx context.Context, w *statements) error {
-		_, err := w.exec(ctx, putMeta, metaProbe, string(make([]byte, probeBytes)))
+		_, err := w.exec(ctx, putMeta, metaProbe, strings.Repeat(" ", probeBytes))
 		return err
 	}
 	remove := func(ctx context.Context, w *statements) error {
@@ -213,13 +177,4 @@ func (s *Store) probe(ctx context.Context, d *database) (bool, *unavailableError
 		}
 	}
 	return true, nil
-}
-
-// path returns the name of a file in the folder.
-func (s *Store) path(name string) string { return filepath.Join(s.folder, name) }
-
-// isMissing tells whether nothing stands at path.
-func isMissing(path string) bool {
-	_, err := os.Lstat(path)
-	return errors.Is(err, os.ErrNotExist)
 }

@@ -16,23 +16,43 @@ import (
 
 // Known implements [delivery.Ledger]. A state that cannot be decoded counts as
 // nothing known: the group begins anew, which costs a thread and no alert.
-func (s *Store) Known(ctx context.Context, space string, g alert.Group) (incident.State, error) {
-	var state incident.State
+func (s *Store) Known(ctx context.Context, space string, groups []alert.Group) ([]incident.State, error) {
+	keys := make([]string, len(groups))
+	places := make(map[string]int, len(groups))
+	for i, g := range groups {
+		keys[i] = incidentKey(space, g)
+		places[keys[i]] = i
+	}
+	states := make([]incident.State, len(groups))
 	err := s.reading(ctx, func(r *statements) error {
-		return r.each(ctx, func(rows *sql.Rows) error {
-			var text []byte
-			if err := rows.Scan(&text); err != nil {
+		for query, args := range lists(`SELECT key, state FROM incidents WHERE key IN ({list})`, keys) {
+			err := r.each(ctx, func(rows *sql.Rows) error {
+				var key string
+				var text []byte
+				if err := rows.Scan(&key, &text); err != nil {
+					return err
+				}
+				i := places[key]
+				if err := json.Unmarshal(text, &states[i]); err != nil {
+					states[i] = incident.State{}
+					s.log.Warn("The stored state of an incident is damaged: its group begins anew",
+						"space", space, "group", groups[i].String(), "err", err)
+				}
+				return nil
+			}, query, args...)
+			if err != nil {
 				return err
 			}
-			if err := json.Unmarshal(text, &state); err != nil {
-				state = incident.State{}
-				s.log.Warn("The stored state of an incident is damaged: its group begins anew",
-					"space", space, "group", g.String(), "err", err)
-			}
-			return nil
-		}, `SELECT state FROM incidents WHERE key = $1`, incidentKey(space, g))
+		}
+		return nil
 	})
-	return state, err
+	if err != nil {
+		return nil, err
+	}
+	for i := range states {
+		states[i] = states[places[keys[i]]] // the same group may stand there twice
+	}
+	return states, nil
 }
 
 // incidentKey returns the primary key of what is known of a group in a space.
@@ -70,7 +90,7 @@ func encodeStates(space string, known []delivery.Known, now time.Time) ([]stateR
 func putStates(ctx context.Context, w *statements, rows []stateRow) error {
 	for i := range rows {
 		r := &rows[i]
-		_, err := w.exec(ctx, `INSERT INTO incidents (key, updated_at, space, receiver, group_key, state)
+		err := w.later(ctx, `INSERT INTO incidents (key, updated_at, space, receiver, group_key, state)
 			VALUES ($1, $2, $3, $4, $5, $6)
 			ON CONFLICT (key) DO UPDATE SET updated_at = excluded.updated_at, state = excluded.state`,
 			incidentKey(r.space, r.group), r.updatedAt, r.space, r.group.Receiver, r.group.Key, r.state)

@@ -11,7 +11,8 @@ import (
 	"alertchat/receiver/delivery"
 )
 
-// deliveryColumns are the columns of a delivery but for its plan.
+// deliveryColumns are the columns of a delivery but for its plan and whether
+// it is reported.
 const deliveryColumns = `id, status, space, ended_at, created_at, received_at, latest_at, attempts, plain, place, reason, title, error, steps`
 
 // plan is what a delivery is frozen as, apart from its steps. The bodies are
@@ -93,9 +94,8 @@ type deliveryRow struct {
 func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	r := &deliveryRow{id: d.ID, settled: d.Status != delivery.Planned, covers: slices.Clone(d.Covers), bytes: opBytes}
 	steps := slices.Clone(d.Steps)
-	frozen := plan{Bodies: make([][]byte, len(steps)), Known: d.Known, Covers: d.Covers}
 	for i := range steps {
-		frozen.Bodies[i], steps[i].Body = steps[i].Body, nil
+		steps[i].Body = nil
 	}
 	stepsText, err := json.Marshal(steps)
 	if err != nil {
@@ -103,8 +103,8 @@ func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	}
 	var planText []byte
 	if d.Status != delivery.Done {
-		if planText, err = json.Marshal(frozen); err != nil {
-			return nil, fmt.Errorf("encode the plan of a delivery: %w", err)
+		if planText, err = encodePlan(d); err != nil {
+			return nil, err
 		}
 	}
 	if r.settled {
@@ -130,6 +130,18 @@ func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	return r, nil
 }
 
+func encodePlan(d *delivery.Delivery) ([]byte, error) {
+	frozen := plan{Bodies: make([][]byte, len(d.Steps)), Known: d.Known, Covers: d.Covers}
+	for i := range d.Steps {
+		frozen.Bodies[i] = d.Steps[i].Body
+	}
+	text, err := json.Marshal(frozen)
+	if err != nil {
+		return nil, fmt.Errorf("encode the plan of a delivery: %w", err)
+	}
+	return text, nil
+}
+
 func (r *deliveryRow) insert(ctx context.Context, w *statements) (err error) {
 	r.id, err = w.insert(ctx, `INSERT INTO deliveries (
 		status, space, ended_at, created_at, received_at, latest_at, attempts, plain, place, reason, title, error, steps, plan)
@@ -137,10 +149,8 @@ func (r *deliveryRow) insert(ctx context.Context, w *statements) (err error) {
 	if err != nil {
 		return err
 	}
-	for _, id := range r.covers {
-		if _, err := w.exec(ctx, `UPDATE notifications SET delivery = $1 WHERE id = $2`, r.id, id); err != nil {
-			return err
-		}
+	if err := execLists(ctx, w, `UPDATE notifications SET delivery = $1 WHERE id IN ({list})`, r.covers, r.id); err != nil {
+		return err
 	}
 	return r.settle(ctx, w)
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"time"
 
@@ -16,34 +17,46 @@ const (
 	sweepRows     = 500
 )
 
-// sweep removes a portion of what has been kept long enough, and returns when
-// to do that again.
-func (s *Store) sweep(ctx context.Context, d *database) (time.Duration, *unavailableError) {
+// sweep removes a portion of what has been kept long enough, under the lease:
+// two processes that sweep would be in each other's way. It returns whether
+// anything was committed, when to sweep again, and what is wrong with the
+// storage.
+func (s *Store) sweep(ctx context.Context, d *database) (bool, time.Duration, *unavailableError) {
+	l, held := s.holding()
+	if !held {
+		return false, sweepInterval, nil
+	}
 	var removed int64
-	err := s.transact(ctx, d, []*op{{change: func(ctx context.Context, w *statements) (err error) {
+	err := s.transact(ctx, d, []*op{{change: s.leased(l, func(ctx context.Context, w *statements) (err error) {
 		removed, err = s.removeOld(ctx, w)
 		return err
-	}}})
-	shrunk := false
-	if err == nil {
-		shrunk, err = d.shrink(ctx)
+	})}})
+	if errors.Is(err, delivery.ErrLeaseLost) {
+		return false, sweepInterval, nil
+	}
+	more := removed > 0
+	if err == nil && !more {
+		more, err = s.engine.shrink(ctx, d)
 	}
 	if err != nil {
-		return sweepInterval, s.faultOf(err)
+		return false, sweepInterval, s.faultOf(err)
 	}
-	if removed > 0 || shrunk {
-		return sweepPause, nil
+	if more {
+		return true, sweepPause, nil
 	}
-	return sweepInterval, nil
+	return true, sweepInterval, nil
 }
 
 // removeOld removes up to sweepRows rows and returns how many it has removed.
 func (s *Store) removeOld(ctx context.Context, w *statements) (int64, error) {
 	now := s.now()
+	forgotten := millis(now.Add(-s.retention.StateAge))
 	removed, err := w.exec(ctx, `DELETE FROM incidents WHERE key IN (
-		SELECT key FROM incidents WHERE updated_at < $1 ORDER BY updated_at LIMIT $2)`,
-		millis(now.Add(-s.retention.StateAge)), sweepRows)
+		SELECT key FROM incidents WHERE updated_at < $1 ORDER BY updated_at LIMIT $2)`, forgotten, sweepRows)
 	if err != nil {
+		return 0, err
+	}
+	if _, err := w.exec(ctx, `DELETE FROM spaces WHERE updated_at < $1`, forgotten); err != nil {
 		return 0, err
 	}
 	for _, rule := range []struct {

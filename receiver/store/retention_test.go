@@ -57,8 +57,18 @@ func TestWhatIsOverIsKeptForItsTime(t *testing.T) {
 		old := ended("old", delivery.Done, start.Add(-8*day))
 		oldDead := ended("old", delivery.Dead, start.Add(-8*day))
 		tooOld := ended("old", delivery.Dead, start.Add(-31*day))
+		again := retry(t, s, ended("again", delivery.Dead, start.Add(-29*day)))
+		again.Status, again.EndedAt = delivery.Done, start
+		save(t, s, l, again)
 		add(t, s, note("ops", "g", nil))
 		save(t, s, l, planned("ops"))
+		saveHealth := func(space string) {
+			if err := s.SaveHealth(t.Context(), l, space, delivery.Health{LastSuccess: start}); err != nil {
+				t.Fatalf("SaveHealth() = %v", err)
+			}
+		}
+		saveHealth("quiet")
+		saveHealth("ops")
 		equal(t, "what is kept before the sweep", history("old"), []int64{old, oldDead, tooOld})
 
 		pass(2 * time.Minute)
@@ -66,7 +76,12 @@ func TestWhatIsOverIsKeptForItsTime(t *testing.T) {
 		equal(t, "what is kept of the dead", history("dead"), dead[4:])
 		equal(t, "what is kept of the old", history("old"), []int64{oldDead})
 
+		c.set(start.Add(6 * day))
+		pass(2 * time.Minute)
+		equal(t, "what is kept of the retried one for 7 days", history("again"), []int64{again.ID})
+
 		c.set(start.Add(10 * day))
+		saveHealth("ops")
 		state := []delivery.Known{{Group: group("fresh"), State: incident.State{ID: "fresh"}}}
 		if err := s.Discard(t.Context(), l, "ops", nil, state); err != nil {
 			t.Fatal(err)
@@ -74,11 +89,17 @@ func TestWhatIsOverIsKeptForItsTime(t *testing.T) {
 		c.set(start.Add(32 * day))
 		pass(2 * time.Minute)
 		equal(t, "what is kept of many", history("many"), []int64{})
-		if got, err := s.Known(t.Context(), "many", group("g")); err != nil || got.ID != "" {
-			t.Errorf("Known() = %q, %v, want what was not touched for 32 days to be forgotten", got.ID, err)
+		equal(t, "what is kept of the retried one", history("again"), []int64{})
+		health, err := s.Health(t.Context())
+		if err != nil {
+			t.Errorf("Health() = %v", err)
 		}
-		if got, err := s.Known(t.Context(), "ops", group("fresh")); err != nil || got.ID != "fresh" {
-			t.Errorf("Known() = %q, %v, want what was touched 22 days ago", got.ID, err)
+		equal(t, "how spaces are doing", health, map[string]delivery.Health{"ops": {LastSuccess: start}})
+		if got := known(t, s, "many", group("g")); got.ID != "" {
+			t.Errorf("Known() = %q, want what was not touched for 32 days to be forgotten", got.ID)
+		}
+		if got := known(t, s, "ops", group("fresh")); got.ID != "fresh" {
+			t.Errorf("Known() = %q, want what was touched 22 days ago", got.ID)
 		}
 		counts, err := s.Counts(t.Context())
 		if err != nil || counts["ops"].Waiting != 1 || counts["ops"].Planned != 1 {

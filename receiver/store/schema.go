@@ -1,13 +1,5 @@
 package store
 
-import (
-	"context"
-	"database/sql"
-	"errors"
-	"fmt"
-	"strconv"
-)
-
 // A migration brings the schema from one version to the next. It only adds:
 // the release before must run on the new schema. Where that cannot be, least
 // is the oldest version whose programs can.
@@ -24,16 +16,24 @@ type migration struct {
 // the pages that a long one overflows to.
 //
 // notifications.delivery is the planned delivery that covers the row; with 0 it
-// waits. Rows of settled deliveries are deleted. Both partial indexes hold only
-// what is not over. incidents.key is a digest of space, receiver and group key:
-// a group key has no limit, but an index entry has (2,704 bytes in PostgreSQL).
-// deliveries.steps are the steps without their bodies; those stand in plan,
-// which is empty once a delivery is done.
+// waits. Rows of settled deliveries are deleted. reported is 1 where a fallback
+// space was told: of the notification, or of the delivery's death; and for a
+// delivery that reports something itself. The two columns of notifications are
+// never NULL, but not declared so: where a constraint may stop a change of many
+// rows half way, SQLite keeps a journal more of all pages that it touches.
+//
+// The partial indexes hold only what is not over or not reported. That of the
+// unreported begins with a column that never differs in it: without one SQLite
+// prefers to read all dead deliveries. incidents.key is a digest of space,
+// receiver and group key: a group key has no limit, but an index entry has
+// (2,704 bytes in PostgreSQL). deliveries.steps are the steps without their
+// bodies; those stand in plan, which is empty once a delivery is done.
 func migrations() []migration {
 	return []migration{{least: 1, statements: []string{
 		`CREATE TABLE notifications (
 			id {id},
-			delivery BIGINT NOT NULL DEFAULT 0,
+			delivery BIGINT DEFAULT 0,
+			reported BIGINT DEFAULT 0,
 			received_at BIGINT NOT NULL,
 			space TEXT NOT NULL,
 			receiver TEXT NOT NULL,
@@ -60,6 +60,7 @@ func migrations() []migration {
 			latest_at BIGINT NOT NULL,
 			attempts BIGINT NOT NULL,
 			plain BIGINT NOT NULL,
+			reported BIGINT NOT NULL DEFAULT 0,
 			place TEXT NOT NULL,
 			reason TEXT NOT NULL,
 			title TEXT NOT NULL,
@@ -67,78 +68,16 @@ func migrations() []migration {
 			steps TEXT NOT NULL,
 			plan TEXT NOT NULL)`,
 		`CREATE INDEX deliveries_by_end ON deliveries (status, space, ended_at, id)`,
-		`CREATE TABLE lease (id BIGINT PRIMARY KEY NOT NULL, epoch BIGINT NOT NULL)`,
+		`CREATE INDEX deliveries_unreported ON deliveries (reported, id) WHERE status = 'dead' AND reported = 0`,
+		`CREATE TABLE spaces (
+			name TEXT PRIMARY KEY NOT NULL,
+			updated_at BIGINT NOT NULL,
+			health TEXT NOT NULL)`,
+		`CREATE TABLE lease (
+			id BIGINT PRIMARY KEY NOT NULL,
+			epoch BIGINT NOT NULL,
+			beat BIGINT NOT NULL DEFAULT 0,
+			holder TEXT NOT NULL DEFAULT '')`,
 		`INSERT INTO lease (id, epoch) VALUES (1, 0)`,
 	}}}
-}
-
-// The rows of meta, the one table that each version has.
-const (
-	metaTable   = `CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)`
-	putMeta     = `INSERT INTO meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value`
-	metaVersion = "schema_version"
-	metaLeast   = "schema_least"
-	metaProbe   = "probe"
-)
-
-// migrate brings the schema up to the program's. tables are those that are there. A database that a newer
-// program has made incompatible is left as it is, with a fault of kind newer.
-func (d *database) migrate(ctx context.Context, tables []string) error {
-	version, least := 0, 0
-	if len(tables) > 0 {
-		var err error
-		if version, err = readMeta(ctx, d.writer, metaVersion); err != nil {
-			return err
-		}
-		if least, err = readMeta(ctx, d.writer, metaLeast); err != nil {
-			return err
-		}
-	}
-	steps := migrations()
-	if least > len(steps) {
-		return &unavailableError{kind: newer, cause: fmt.Sprintf(
-			"its schema is of version %d, made by a newer alertchat; this one knows version %d: run the newer one",
-			version, len(steps))}
-	}
-	for ; version < len(steps); version++ {
-		if err := d.migrateOne(ctx, version+1, steps[version]); err != nil {
-			return fmt.Errorf("migrate to schema version %d: %w", version+1, err)
-		}
-	}
-	return nil
-}
-
-// migrateOne makes one step in one transaction, so that a crash leaves the
-// version and the tables in agreement.
-func (d *database) migrateOne(ctx context.Context, version int, m migration) error {
-	return d.transact(ctx, func() error {
-		for _, statement := range append([]string{metaTable}, m.statements...) {
-			if _, err := d.writer.ExecContext(ctx, d.dialect.ddl(statement)); err != nil {
-				return err
-			}
-		}
-		for key, value := range map[string]int{metaVersion: version, metaLeast: m.least} {
-			if _, err := d.write.exec(ctx, putMeta, key, strconv.Itoa(value)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-// readMeta returns a number of meta, 0 where it is not there.
-func readMeta(ctx context.Context, conn *sql.Conn, key string) (int, error) {
-	var text string
-	err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = $1`, key).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", key, err)
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", key, err)
-	}
-	return n, nil
 }

@@ -2,14 +2,19 @@
 //
 // What it is handed is safe once a call returns without error: it is on disk,
 // and a crash of the process or of the machine does not lose it. One goroutine,
-// the keeper, owns the database: it takes the folder's lock, opens or mends the
-// file, commits for all who wait, and puts things right when the disk is full,
-// the file is gone or its content damaged. Until it has, every call fails with
-// [ErrUnavailable].
+// the keeper, owns the database: it opens it, commits for all who wait, and puts
+// things right when the disk is full or the database is lost. Until it has,
+// every call fails with [ErrUnavailable].
 //
-// The engine is SQLite. What is particular to it stands in a [dialect] value
-// and in the files that open, lock and rescue a database; everything else is
-// SQL that PostgreSQL takes too.
+// There are two engines. SQLite keeps all in a folder that one process has for
+// itself: the keeper takes the folder's lock, which stands for the lease too,
+// and carries over what it can when the file is gone or its content damaged.
+// PostgreSQL serves several processes, which all accept and read; of these, one
+// has the lease and delivers. There a second goroutine, the lessee, gets the
+// lease, keeps it, and gives it up at the end.
+//
+// What the engines do differently stands in an [engine] and a [dialect];
+// everything else is the same code and the same SQL.
 package store
 
 import (
@@ -18,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,9 +39,16 @@ import (
 var ErrUnavailable = errors.New("the storage is unavailable")
 
 // Options says where a store keeps its data and what it works with. Only Path
-// is needed.
+// or PostgresURL is needed.
 type Options struct {
-	Path       string                // the folder; it is created where it is missing
+	Path string // the folder of SQLite; it is created where it is missing
+	// PostgresURL is a connection URL as psql takes it. Where it is set,
+	// PostgreSQL keeps the data, over up to six connections. It is a secret, and
+	// never shown. Behind a proxy that gives each transaction another connection
+	// and keeps no prepared statements it needs default_query_exec_mode=exec,
+	// which costs about half of the throughput.
+	PostgresURL string
+
 	Logger     *slog.Logger          // nil: nothing is logged
 	Registerer prometheus.Registerer // nil: no metrics
 	Now        func() time.Time      // nil: time.Now
@@ -49,7 +62,7 @@ type Retention struct {
 	DoneCount int           // how many of them for each space: 1,000
 	DeadAge   time.Duration // of dead deliveries: 30 days
 	DeadCount int           // how many of them for each space: 1,000
-	StateAge  time.Duration // of what is known of a group, since it last changed: 31 days
+	StateAge  time.Duration // of what is known of a group or a space, since it last changed: 31 days
 }
 
 func (r Retention) orDefaults() Retention {
@@ -72,10 +85,12 @@ func (r Retention) orDefaults() Retention {
 	return r
 }
 
-// Store keeps notifications, incidents and deliveries in one folder. Its
+// Store keeps notifications, incidents and deliveries in one database. Its
 // methods may be called from any goroutine. Make one with [Open].
 type Store struct {
-	folder    string
+	engine    engine
+	dialect   dialect
+	name      string // what its faults call the database
 	log       *slog.Logger
 	now       func() time.Time
 	retention Retention
@@ -91,25 +106,26 @@ type Store struct {
 	mu       sync.Mutex        // guards what follows
 	db       *database         // nil while no database is open
 	cause    *unavailableError // why nothing can be written; nil when it can
-	epoch    int64             // of the lease, as of the last opening
 	queue    []*op             // what waits to be committed; empty while db is nil
 	reported *unavailableError // what a reader found wrong with the database
-	isOpen   chan struct{}     // closed while db is there
+	lease    tenure            // what this process has of the lease
+	held     chan struct{}     // closed while it has it
 }
 
 // A store is all that the loops need.
 var (
-	_ delivery.Inbox  = (*Store)(nil)
-	_ delivery.Outbox = (*Store)(nil)
-	_ delivery.Ledger = (*Store)(nil)
-	_ delivery.Estate = (*Store)(nil)
+	_ delivery.Inbox   = (*Store)(nil)
+	_ delivery.Outbox  = (*Store)(nil)
+	_ delivery.Ledger  = (*Store)(nil)
+	_ delivery.Reports = (*Store)(nil)
+	_ delivery.Healths = (*Store)(nil)
+	_ delivery.Estate  = (*Store)(nil)
 )
 
-// Open returns a store over a folder at once. The database is opened in the
-// background; [Store.Ready] tells when. The caller must call [Store.Close].
+// Open returns a store at once. The database is opened in the background;
+// [Store.Ready] tells when. The caller must call [Store.Close].
 func Open(o Options) *Store {
 	s := &Store{
-		folder:    o.Path,
 		log:       o.Logger,
 		now:       o.Now,
 		retention: o.Retention.orDefaults(),
@@ -120,7 +136,7 @@ func Open(o Options) *Store {
 		bell:    make(chan struct{}, 1),
 		closing: make(chan struct{}),
 		done:    make(chan struct{}),
-		isOpen:  make(chan struct{}),
+		held:    make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -128,9 +144,10 @@ func Open(o Options) *Store {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	// SQLite resolves relative paths when it opens a file, a rescue much later.
-	if abs, err := filepath.Abs(o.Path); err == nil {
-		s.folder = abs
+	if o.PostgresURL != "" {
+		s.usePostgres(o.PostgresURL)
+	} else {
+		s.useSQLite(o.Path)
 	}
 	s.cause = &unavailableError{kind: starting, cause: "it is being opened"}
 	s.failing.Set(1)
@@ -138,7 +155,28 @@ func Open(o Options) *Store {
 	return s
 }
 
-// Close commits what waits, closes the database and gives up the folder. It
+// useSQLite makes SQLite the engine.
+func (s *Store) useSQLite(folder string) {
+	// SQLite resolves relative paths when it opens a file, a rescue much later.
+	if abs, err := filepath.Abs(folder); err == nil {
+		folder = abs
+	}
+	s.engine = &sqliteEngine{s: s, folder: folder}
+	s.dialect = sqliteDialect()
+	s.name = "the database under " + folder
+	s.log = s.log.With("folder", folder)
+}
+
+// usePostgres makes PostgreSQL the engine.
+func (s *Store) usePostgres(url string) {
+	host := postgresHost(url)
+	s.engine = &postgresEngine{s: s, url: url}
+	s.dialect = postgresDialect()
+	s.name = strings.TrimSpace("PostgreSQL at " + host)
+	s.log = s.log.With("postgres", host)
+}
+
+// Close commits what waits, closes the database and gives up the lease. It
 // returns once that is done, or with ctx's error when ctx ends before.
 // Afterwards everything fails with [ErrUnavailable].
 func (s *Store) Close(ctx context.Context) error {
@@ -162,34 +200,15 @@ func (s *Store) Ready() error {
 	return s.cause
 }
 
-// Acquire returns the lease as soon as the database is open. With SQLite the
-// folder's lock is the lease: it is held as long as the database is open, and
-// each opening raises the epoch.
-func (s *Store) Acquire(ctx context.Context) (delivery.Lease, error) {
-	for {
-		s.mu.Lock()
-		open, epoch, isOpen := s.db != nil, s.epoch, s.isOpen
-		s.mu.Unlock()
-		if open {
-			return delivery.Lease{Epoch: epoch}, nil
-		}
-		select {
-		case <-isOpen:
-		case <-ctx.Done():
-			return delivery.Lease{}, fmt.Errorf("acquire the lease: %w", context.Cause(ctx))
-		case <-s.done:
-			return delivery.Lease{}, s.Ready()
-		}
-	}
-}
-
 // opened makes d the database of all calls from now on.
 func (s *Store) opened(d *database) {
 	s.mu.Lock()
-	s.db, s.epoch, s.reported = d, d.epoch, nil
+	s.db, s.reported = d, nil
 	s.setCause(nil)
-	close(s.isOpen)
 	s.mu.Unlock()
+	if d.epoch != 0 {
+		s.hold(tenure{epoch: d.epoch})
+	}
 }
 
 // shut lets no call reach the database any more, fails those that wait for a
@@ -197,9 +216,6 @@ func (s *Store) opened(d *database) {
 func (s *Store) shut(cause *unavailableError) {
 	s.mu.Lock()
 	d, queue := s.db, s.queue
-	if d != nil {
-		s.isOpen = make(chan struct{})
-	}
 	s.db, s.queue = nil, nil
 	s.setCause(cause)
 	s.mu.Unlock()
@@ -207,6 +223,7 @@ func (s *Store) shut(cause *unavailableError) {
 		o.result <- cause
 	}
 	if d != nil {
+		s.lose(d.epoch)
 		d.readers.Wait()
 	}
 }
@@ -226,7 +243,7 @@ func (s *Store) setCause(cause *unavailableError) {
 	if cause == nil {
 		if before != nil {
 			s.failing.Set(0)
-			s.log.Info("The storage is ready", "folder", s.folder)
+			s.log.Info("The storage is ready")
 		}
 		return
 	}
@@ -244,7 +261,7 @@ func (s *Store) setCause(cause *unavailableError) {
 		log = s.log.Warn
 	case failing, damaged, gone, newer:
 	}
-	attrs := []any{"cause", cause.cause, "folder", s.folder}
+	attrs := []any{"cause", cause.cause}
 	if cause.err != nil {
 		attrs = append(attrs, "err", cause.err)
 	}

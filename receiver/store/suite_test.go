@@ -43,8 +43,18 @@ func testStore(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"saving what is settled again changes nothing", testSettledTwice},
 		{"a thawed delivery leaves its notifications waiting", testThaw},
 		{"states belong to a space, a receiver and a group key", testKnown},
+		{"what is known of many groups comes in their order", testManyKnown},
 		{"another lease than the one in force writes nothing", testLease},
 		{"a space that is gone leaves all to another", testAdopt},
+		{"what waits or is planned is undelivered and reported once", testUndelivered},
+		{"a report marks what it tells of and is no news itself", testReport},
+		{"a report that cannot be stored marks nothing", testReportFails},
+		{"how a space is doing is kept", testHealth},
+		{"a dead delivery is planned again and stands alone", testRetry},
+		{"what is not dead or has no space is not retried", testRetryRefused},
+		{"of many who retry a delivery one wins", testRetryAtOnce},
+		{"a retried delivery that was reported is not reported again", testRetryOfReports},
+		{"deliveries are found by status and space, newest first", testDeliveries},
 		{"counts tell what waits, is planned and is dead", testCounts},
 		{"history shows the newest first and keeps failures", testHistory},
 		{"thousands of waiting notifications come in order", testManyWaiting},
@@ -65,6 +75,16 @@ func waiting(tb testing.TB, s *store.Store, space string) []int64 {
 		ids = append(ids, w.ID)
 	}
 	return ids
+}
+
+// known returns what is known of a group.
+func known(tb testing.TB, s *store.Store, space string, g alert.Group) incident.State {
+	tb.Helper()
+	states, err := s.Known(context.Background(), space, []alert.Group{g})
+	if err != nil || len(states) != 1 {
+		tb.Fatalf("Known(%q, %q) = %v, %v, want one", space, g, states, err)
+	}
+	return states[0]
 }
 
 func save(tb testing.TB, s *store.Store, l delivery.Lease, d *delivery.Delivery) {
@@ -103,8 +123,8 @@ func testAdd(t *testing.T, s *store.Store) {
 		t.Fatalf("Waiting() = %v", err)
 	}
 	equal(t, "what waits", got, []delivery.Waiting{
-		{ID: in[0].ID, Group: group("g1"), ReceivedAt: start.Add(time.Millisecond)},
-		{ID: in[2].ID, ReceivedAt: start},
+		{ID: in[0].ID, Group: group("g1"), Bytes: 4},
+		{ID: in[2].ID, Bytes: 5},
 	})
 	if got, err := s.Waiting(ctx, "ops", 1); err != nil || len(got) != 1 {
 		t.Errorf("Waiting(limit 1) = %d, %v, want 1", len(got), err)
@@ -159,11 +179,7 @@ func testDiscard(t *testing.T, s *store.Store) {
 	}
 	equal(t, "what waits for ops", waiting(t, s, "ops"), ids[1:2])
 	equal(t, "what waits for the other space", waiting(t, s, "database"), ids[2:])
-	known, err := s.Known(t.Context(), "ops", group("g"))
-	if err != nil {
-		t.Fatalf("Known() = %v", err)
-	}
-	equal(t, "what is known", known, state)
+	equal(t, "what is known", known(t, s, "ops", group("g")), state)
 }
 
 func testPlanned(t *testing.T, s *store.Store) {
@@ -191,8 +207,8 @@ func testPlanned(t *testing.T, s *store.Store) {
 	if read, err := s.Read(t.Context(), ids); err != nil || len(read) != 3 {
 		t.Errorf("Read(covered) = %d, %v, want all 3", len(read), err)
 	}
-	if state, err := s.Known(t.Context(), "ops", group("g")); err != nil || state.ID != "" {
-		t.Errorf("Known() = %v, %v, want nothing before the delivery is done", state, err)
+	if state := known(t, s, "ops", group("g")); state.ID != "" {
+		t.Errorf("Known() = %v, want nothing before the delivery is done", state)
 	}
 }
 
@@ -229,11 +245,7 @@ func testDone(t *testing.T, s *store.Store) {
 	if got, err := s.Planned(t.Context(), "ops"); err != nil || len(got) != 0 {
 		t.Errorf("Planned() = %v, %v, want none", got, err)
 	}
-	known, err := s.Known(t.Context(), "ops", group("g"))
-	if err != nil {
-		t.Fatalf("Known() = %v", err)
-	}
-	equal(t, "what is known", known, d.Known[0].State)
+	equal(t, "what is known", known(t, s, "ops", group("g")), d.Known[0].State)
 	atOnce := planned("ops", ids[1])
 	atOnce.Status = delivery.Done
 	save(t, s, l, atOnce)
@@ -248,8 +260,8 @@ func testDead(t *testing.T, s *store.Store) {
 	d.Known[0].State.Told = false
 	save(t, s, l, d)
 	equal(t, "what waits", waiting(t, s, "ops"), []int64{})
-	if known, err := s.Known(t.Context(), "ops", group("g")); err != nil || known.Told || known.ID != "i1" {
-		t.Errorf("Known() = %+v, %v, want what the delivery says", known, err)
+	if state := known(t, s, "ops", group("g")); state.Told || state.ID != "i1" {
+		t.Errorf("Known() = %+v, want what the delivery says", state)
 	}
 	got, err := s.History(t.Context(), "ops", 10)
 	if err != nil || len(got) != 1 {
@@ -304,8 +316,8 @@ func testKnown(t *testing.T, s *store.Store) {
 		{"opsa", alert.Group{Key: "bc"}},
 		{"ops", alert.Group{Receiver: "a", Key: string(make([]byte, 10_000))}},
 	} {
-		if got, err := s.Known(t.Context(), k.space, k.group); err != nil || got.ID != "" {
-			t.Errorf("Known(%d) = %v, %v, want nothing", i, got, err)
+		if got := known(t, s, k.space, k.group); got.ID != "" {
+			t.Errorf("Known(%d) = %v, want nothing", i, got)
 		}
 		for _, id := range []string{"old", fmt.Sprint("new", i)} {
 			known := []delivery.Known{{Group: k.group, State: incident.State{ID: id}}}
@@ -313,9 +325,39 @@ func testKnown(t *testing.T, s *store.Store) {
 				t.Fatalf("Discard(%d) = %v", i, err)
 			}
 		}
-		if got, err := s.Known(t.Context(), k.space, k.group); err != nil || got.ID != fmt.Sprint("new", i) {
-			t.Errorf("Known(%d) = %v, %v, want the last", i, got, err)
+		if got := known(t, s, k.space, k.group); got.ID != fmt.Sprint("new", i) {
+			t.Errorf("Known(%d) = %v, want the last", i, got)
 		}
+	}
+}
+
+func testManyKnown(t *testing.T, s *store.Store) {
+	groups := make([]alert.Group, 700)
+	want := make(map[alert.Group]string)
+	var stored []delivery.Known
+	for i := range groups {
+		groups[i] = group(fmt.Sprint("g", i))
+		if i%3 > 0 {
+			want[groups[i]] = fmt.Sprint("incident ", i)
+			stored = append(stored, delivery.Known{Group: groups[i], State: incident.State{ID: want[groups[i]]}})
+		}
+	}
+	if err := s.Discard(t.Context(), acquire(t, s), "ops", nil, stored); err != nil {
+		t.Fatalf("Discard() = %v", err)
+	}
+	slices.Reverse(groups)
+	groups = slices.Concat(groups, groups[:2])
+	states, err := s.Known(t.Context(), "ops", groups)
+	if err != nil || len(states) != len(groups) {
+		t.Fatalf("Known() = %d, %v, want %d", len(states), err, len(groups))
+	}
+	for i, state := range states {
+		if state.ID != want[groups[i]] {
+			t.Fatalf("Known()[%d] = %q, want %q", i, state.ID, want[groups[i]])
+		}
+	}
+	if states, err := s.Known(t.Context(), "ops", nil); err != nil || len(states) != 0 {
+		t.Errorf("Known(no groups) = %v, %v, want none", states, err)
 	}
 }
 
@@ -326,9 +368,11 @@ func testLease(t *testing.T, s *store.Store) {
 	save(t, s, l, d)
 	old := delivery.Lease{Epoch: l.Epoch - 1}
 	for name, write := range map[string]func() error{
-		"Save":    func() error { return s.Save(t.Context(), old, planned("ops")) },
-		"Thaw":    func() error { return s.Thaw(t.Context(), old, d) },
-		"Discard": func() error { return s.Discard(t.Context(), old, "ops", ids, nil) },
+		"Save":       func() error { return s.Save(t.Context(), old, planned("ops")) },
+		"Thaw":       func() error { return s.Thaw(t.Context(), old, d) },
+		"Discard":    func() error { return s.Discard(t.Context(), old, "ops", ids, nil) },
+		"Report":     func() error { return s.Report(t.Context(), old, planned("ops"), ids, nil) },
+		"SaveHealth": func() error { return s.SaveHealth(t.Context(), old, "ops", delivery.Health{LastSuccess: start}) },
 		"Adopt": func() error {
 			_, _, err := s.Adopt(t.Context(), old, "ops", "database")
 			return err
@@ -340,6 +384,12 @@ func testLease(t *testing.T, s *store.Store) {
 	}
 	if got, err := s.Planned(t.Context(), "ops"); err != nil || len(got) != 1 {
 		t.Errorf("Planned() = %v, %v, want it untouched", got, err)
+	}
+	if got, err := s.Health(t.Context()); err != nil || len(got) != 0 {
+		t.Errorf("Health() = %v, %v, want nothing", got, err)
+	}
+	if s.Holds(old, time.Millisecond) || !s.Holds(l, time.Millisecond) {
+		t.Error("Holds() does not tell the lease in force from an old one")
 	}
 	if err := s.Ready(); err != nil {
 		t.Errorf("Ready() = %v, want nil: a lost lease is no fault of the storage", err)
@@ -354,14 +404,16 @@ func testAdopt(t *testing.T, s *store.Store) {
 	d := planned("old", ids[2])
 	d.Known[0].ThreadBefore = incident.Thread{Key: "before"}
 	save(t, s, l, d)
+	own := notice("old")
+	report(t, s, own, ids[:1], nil)
 	spaces, err := s.Spaces(t.Context())
 	equal(t, "the spaces", spaces, []string{"old", "ops"})
 	if err != nil {
 		t.Errorf("Spaces() = %v", err)
 	}
 	moved, died, err := s.Adopt(t.Context(), l, "old", "ops")
-	if moved != 2 || died != 1 || err != nil {
-		t.Errorf("Adopt() = %d, %d, %v, want 2 moved and 1 dead", moved, died, err)
+	if moved != 2 || died != 2 || err != nil {
+		t.Errorf("Adopt() = %d, %d, %v, want 2 moved and 2 dead", moved, died, err)
 	}
 	read, err := s.Read(t.Context(), ids)
 	if err != nil || len(read) != 3 {
@@ -372,13 +424,18 @@ func testAdopt(t *testing.T, s *store.Store) {
 			t.Errorf("notification %d: space %q, unknown %q, want ops, %q", i, n.Space, n.Unknown, want)
 		}
 	}
-	dead, err := s.History(t.Context(), "old", 10)
-	if err != nil || len(dead) != 1 || dead[0].Status != delivery.Dead || dead[0].Reason != delivery.SpaceRemoved {
-		t.Errorf("History() = %v, %v, want one dead with %q", dead, err, delivery.SpaceRemoved)
+	for _, u := range undelivered(t, s, "ops") {
+		if u.Reported {
+			t.Errorf("notification %d is reported, but not to the fallback of the space that has it now", u.ID)
+		}
 	}
-	known, err := s.Known(t.Context(), "old", group("g"))
-	if err != nil || known.Told || known.Thread.Key != "before" {
-		t.Errorf("Known() = %+v, %v, want what held before the delivery", known, err)
+	dead, err := s.History(t.Context(), "old", 10)
+	if err != nil || len(dead) != 2 || dead[1].Status != delivery.Dead || dead[1].Reason != delivery.SpaceRemoved {
+		t.Errorf("History() = %v, %v, want two dead with %q", dead, err, delivery.SpaceRemoved)
+	}
+	equal(t, "what nobody was told of", unreported(t, s), []int64{d.ID})
+	if state := known(t, s, "old", group("g")); state.Told || state.Thread.Key != "before" {
+		t.Errorf("Known() = %+v, want what held before the delivery", state)
 	}
 	if spaces, err := s.Spaces(t.Context()); err != nil || !slices.Equal(spaces, []string{"ops"}) {
 		t.Errorf("Spaces() = %v, %v, want ops", spaces, err)
@@ -447,6 +504,30 @@ func testManyWaiting(t *testing.T, s *store.Store) {
 	}
 	want := add(t, s, batch...)
 	equal(t, "what waits", waiting(t, s, "ops"), want)
+
+	backwards := slices.Clone(want)
+	slices.Reverse(backwards)
+	read, err := s.Read(t.Context(), append(backwards, want[len(want)-1]+1))
+	if err != nil || len(read) != len(want) {
+		t.Fatalf("Read() = %d, %v, want %d", len(read), err, len(want))
+	}
+	for i, n := range read {
+		if n.ID != want[i] || n.Group != batch[i].Group {
+			t.Fatalf("Read()[%d] = %d of %q, want %d of %q", i, n.ID, n.Group, want[i], batch[i].Group)
+		}
+	}
+	l := acquire(t, s)
+	d := planned("ops", want[:1_500]...)
+	save(t, s, l, d)
+	equal(t, "what waits beside a delivery of many", waiting(t, s, "ops"), want[1_500:])
+	if err := s.Discard(t.Context(), l, "ops", want[:1_990], nil); err != nil {
+		t.Fatalf("Discard() = %v", err)
+	}
+	equal(t, "what waits after most were discarded", waiting(t, s, "ops"), want[1_990:])
+	if err := s.Thaw(t.Context(), l, d); err != nil {
+		t.Fatalf("Thaw() = %v", err)
+	}
+	equal(t, "what waits after the thaw", waiting(t, s, "ops"), append(slices.Clone(want[:1_500]), want[1_990:]...))
 }
 
 func testConcurrent(t *testing.T, s *store.Store) {

@@ -51,33 +51,7 @@ func (s *Store) commit(ctx context.Context, bytes int, change func(context.Conte
 func (s *Store) commitLeased(
 	ctx context.Context, l delivery.Lease, bytes int, change func(context.Context, *statements) error,
 ) error {
-	return s.commit(ctx, bytes, func(ctx context.Context, w *statements) error {
-		if err := s.checkLease(ctx, w, l); err != nil {
-			return err
-		}
-		return change(ctx, w)
-	})
-}
-
-const selectEpoch = `SELECT epoch FROM lease WHERE id = 1`
-
-// checkLease fails with [delivery.ErrLeaseLost] where l is an older lease than
-// the one in force.
-func (s *Store) checkLease(ctx context.Context, w *statements, l delivery.Lease) error {
-	epoch, err := w.number(ctx, selectEpoch)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	ours := s.epoch
-	s.mu.Unlock()
-	if epoch != ours {
-		return &unavailableError{kind: stale, cause: fmt.Sprintf("another process has opened the database under %s", s.folder)}
-	}
-	if l.Epoch != epoch {
-		return delivery.ErrLeaseLost
-	}
-	return nil
+	return s.commit(ctx, bytes, s.leased(l, change))
 }
 
 func (s *Store) ring() {
@@ -115,7 +89,7 @@ func (s *Store) commitBatch(ctx context.Context, d *database) (bool, *unavailabl
 		return false, nil
 	}
 	err := s.transact(ctx, d, s.batch)
-	fault := classify(s.folder, err)
+	fault := s.classify(err)
 	if err == nil || len(s.batch) == 1 || fault != nil && fault.kind != failing {
 		s.tell(s.batch, err)
 		return err == nil, fault
@@ -128,7 +102,7 @@ func (s *Store) commitBatch(ctx context.Context, d *database) (bool, *unavailabl
 		err := s.transact(ctx, d, one)
 		s.tell(one, err)
 		passed = passed || err == nil
-		if alone := classify(s.folder, err); alone != nil && alone.kind != failing {
+		if alone := s.classify(err); alone != nil && alone.kind != failing {
 			s.tell(s.batch[i+1:], alone)
 			return false, alone
 		}
@@ -139,31 +113,34 @@ func (s *Store) commitBatch(ctx context.Context, d *database) (bool, *unavailabl
 	return false, fault
 }
 
+// triesInConflict bounds how often a transaction is made that other processes'
+// writes are in the way of.
+const triesInConflict = 5
+
 // transact commits the changes of ops as one. A commit into a file that is no
 // longer in its place is reported as failed: the next process would not find it.
 func (s *Store) transact(ctx context.Context, d *database, ops []*op) error {
-	err := d.transact(ctx, func() error {
+	change := func(ctx context.Context) error {
 		for _, o := range ops {
 			if err := o.change(ctx, d.write); err != nil {
 				return err
 			}
 		}
 		return nil
-	})
+	}
+	err := d.transact(ctx, change)
+	for try := 1; try < triesInConflict && isConflict(err); try++ {
+		err = d.transact(ctx, change)
+	}
 	if err == nil && !d.intact() {
-		return s.goneFault()
+		return d.goneFault()
 	}
 	return err
 }
 
-func (s *Store) goneFault() *unavailableError {
-	return &unavailableError{kind: gone, cause: fmt.Sprintf(
-		"the database under %s was removed or replaced: what it held is being carried over", s.folder)}
-}
-
 // tell gives ops their result.
 func (s *Store) tell(ops []*op, err error) {
-	if fault := classify(s.folder, err); fault != nil {
+	if fault := s.classify(err); fault != nil {
 		err = fault
 	} else if err != nil && !errors.Is(err, delivery.ErrLeaseLost) {
 		err = fmt.Errorf("write to the storage: %w", err)
@@ -202,7 +179,7 @@ func (s *Store) reading(ctx context.Context, query func(*statements) error) erro
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if fault := classify(s.folder, err); fault != nil {
+	if fault := s.classify(err); fault != nil {
 		s.mu.Lock()
 		s.reported = fault
 		s.mu.Unlock()
