@@ -1,8 +1,10 @@
 package receiver_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"alertchat/receiver/alert"
 	"alertchat/receiver/chat/chattest"
 )
 
@@ -129,5 +132,73 @@ func BenchmarkIdle(b *testing.B) {
 	slices.Sort(times)
 	b.ReportMetric(times[len(times)/2].Seconds()*1000, "p50-ms")
 	b.ReportMetric(times[len(times)*99/100].Seconds()*1000, "p99-ms")
+	r.halt()
+}
+
+// three returns a payload of a group of three alerts.
+func three(b *testing.B, i int64) []byte {
+	b.Helper()
+	p, err := alert.Decode(one(i))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for n := range 2 {
+		a := p.Alerts[0]
+		a.Labels = maps.Clone(a.Labels)
+		a.Labels["device"] = fmt.Sprintf("disk%d", n)
+		a.Fingerprint = fmt.Sprintf("%015x%x", i, n+1)
+		p.Alerts = append(p.Alerts, a)
+	}
+	p.Summarize()
+	body, err := json.Marshal(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return body
+}
+
+// BenchmarkDigests measures how 1,000 groups of three alerts are told, all of
+// which wait at first: in each turn of the loop what waits is read and folded,
+// and a message made, frozen, sent and settled, until nothing waits.
+func BenchmarkDigests(b *testing.B) {
+	const groups = 1000
+	var held atomic.Pointer[chan struct{}]
+	hold := func() chan struct{} {
+		c := make(chan struct{})
+		held.Store(&c)
+		return c
+	}
+	release := hold()
+	r := newRig(b, "spaces:\n  - {name: ops, webhook_url: 'WEBHOOK(OPS)', rate_limit: 100}\n", chattest.Options{
+		Fault: func(chattest.Request) chattest.Fault { <-*held.Load(); return chattest.Fault{} },
+	})
+	var posted int64
+	post := func() {
+		posted++
+		r.post("/alertmanager", three(b, posted))
+	}
+	requests := func() int { return len(r.chat.Requests()) }
+	messages := 0
+	for b.Loop() {
+		b.StopTimer()
+		before := requests()
+		post() // its message holds the loop until all wait
+		r.until("the first message is on its way", func() bool { return requests() > before })
+		for range groups {
+			post()
+		}
+		b.StartTimer()
+		close(release)
+		for !r.isIdle() {
+			<-time.After(20 * time.Millisecond) // looking takes the time of working
+		}
+		b.StopTimer()
+		release = hold()
+		messages += requests() - before - 1
+		b.StartTimer()
+	}
+	b.ReportMetric(float64(messages)/float64(b.N), "messages")
+	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(messages), "ms/message")
+	close(release)
 	r.halt()
 }

@@ -35,10 +35,16 @@ const maxUnknownName = 63
 // Options say what a receiver works with.
 type Options struct {
 	ConfigFile  string        // the path of the config file
-	StoragePath string        // the folder of the storage
+	StoragePath string        // the folder of the storage; not needed with PostgresURLFile
 	ReloadEvery time.Duration // how often to look for changed files; 0: never
-	Logger      *slog.Logger
-	Registry    *prometheus.Registry
+	// PostgresURLFile is a file with the URL of the PostgreSQL database that is
+	// the storage; empty for SQLite under StoragePath.
+	PostgresURLFile string
+	// StatusURL is where people find the status page; empty if that is not
+	// known.
+	StatusURL string
+	Logger    *slog.Logger
+	Registry  *prometheus.Registry
 	// Webhook, where it is set, gives the URL of a space's webhook in place of
 	// the config: the preview sends everything to its stand-in.
 	Webhook func(space string) (*chat.WebhookURL, error)
@@ -51,6 +57,7 @@ type Receiver struct {
 	log         *slog.Logger
 	started     time.Time
 	store       *store.Store
+	engine      string // what the storage is, for people
 	manager     *delivery.Manager
 	metrics     metrics
 	handler     http.Handler
@@ -104,9 +111,20 @@ func New(o Options) (*Receiver, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.store = store.Open(store.Options{Path: o.StoragePath, Logger: o.Logger, Registerer: o.Registry})
+	storage := store.Options{Path: o.StoragePath, Logger: o.Logger, Registerer: o.Registry}
+	loops := delivery.Options{Logger: o.Logger, Registerer: o.Registry, StatusURL: o.StatusURL}
+	r.engine = "SQLite"
+	if o.PostgresURLFile != "" {
+		r.engine = "PostgreSQL"
+		if storage.PostgresURL, err = readPostgresURL(o.PostgresURLFile); err != nil {
+			return nil, err
+		}
+		loops.Poll = replicaPoll
+	}
+	r.store = store.Open(storage)
 	o.Registry.MustRegister(&queueCollector{r})
-	r.manager = delivery.New(delivery.Options{Store: r.store, Logger: o.Logger, Registerer: o.Registry})
+	loops.Store = r.store
+	r.manager = delivery.New(loops)
 	r.use(s)
 	page := webui.New(r.status, o.Logger)
 	r.handler = httpapi.New(httpapi.Options{
@@ -115,6 +133,8 @@ func New(o Options) (*Receiver, error) {
 		Reload:     r.Reload,
 		Page:       http.HandlerFunc(page.Page),
 		Status:     http.HandlerFunc(page.JSON),
+		Deliveries: r.deliveries,
+		Retry:      r.retry,
 		Gatherer:   o.Registry,
 		Registerer: o.Registry,
 		Logger:     o.Logger,

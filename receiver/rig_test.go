@@ -142,11 +142,14 @@ func (r *rig) until(what string, is func() bool) {
 // idle waits until nothing waits for delivery.
 func (r *rig) idle() {
 	r.t.Helper()
-	r.until("nothing waits", func() bool {
-		_, status := r.get("/api/v1/status")
-		return strings.Count(status, `"waiting":`) == strings.Count(status, `"waiting":0`) &&
-			strings.Count(status, `"planned":`) == strings.Count(status, `"planned":0`)
-	})
+	r.until("nothing waits", r.isIdle)
+}
+
+// isIdle reports whether nothing waits for delivery.
+func (r *rig) isIdle() bool {
+	_, status := r.get("/api/v1/status")
+	return strings.Count(status, `"waiting":`) == strings.Count(status, `"waiting":0`) &&
+		strings.Count(status, `"planned":`) == strings.Count(status, `"planned":0`)
 }
 
 func (r *rig) get(path string) (int, string) {

@@ -185,6 +185,10 @@ func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 		Rate:     c.RateLimit,
 		Timeout:  c.Timeout,
 		MaxAge:   c.MaxAge,
+		Digest:   c.DigestThreshold,
+
+		Fallback:      c.FallbackSpace,
+		FallbackAfter: c.FallbackAfter,
 	}
 	return nil
 }

@@ -3,26 +3,40 @@ package receiver
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/version"
 
+	"alertchat/receiver/delivery"
+	"alertchat/receiver/store"
 	"alertchat/receiver/webui"
 )
 
-// shownDeliveries is how many of a space's deliveries the status page shows.
-const shownDeliveries = 50
+const (
+	// shownDeliveries is how many of a space's deliveries the status page shows,
+	// of those that are done and of those that are dead.
+	shownDeliveries = 50
+	// statusTimeout bounds how long it takes to gather what the page shows.
+	statusTimeout = 10 * time.Second
+)
 
 // status gathers what the status page shows.
 func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, statusTimeout, errors.New("the storage did not answer in time"))
+	defer cancel()
 	setup := r.setup.Load()
 	s := webui.Status{
 		Version:        cmp.Or(version.Version, "of a build without a number"),
 		Now:            time.Now(),
 		StartedAt:      r.started,
 		ConfigLoadedAt: setup.loadedAt,
+		Storage:        r.engine,
+		Delivering:     r.manager.Delivering(),
 	}
 	if err := r.lastReloadError(); err != nil {
 		s.ReloadError = err.Error()
@@ -30,34 +44,57 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 	if err := r.store.Ready(); err != nil {
 		s.StorageError = err.Error()
 	}
-	counts, err := r.store.Counts(ctx)
-	if err != nil && s.StorageError == "" {
-		s.StorageError = err.Error()
-	}
-	reports := r.manager.Reports()
-	for i := range setup.config.Spaces {
-		name := setup.config.Spaces[i].Name
-		space := webui.Space{
-			Name: name, Kind: "webhook",
-			Waiting: counts[name].Waiting, Oldest: counts[name].Oldest, Planned: counts[name].Planned, Dead: counts[name].Dead,
-			LastSuccess: reports[name].LastSuccess, FailingSince: reports[name].FailingSince, LastError: reports[name].LastError,
-		}
-		if space.Place, err = setup.spaces[name].Chat.Place(); err != nil {
-			space.LastError = err.Error()
-		}
-		history, err := r.store.History(ctx, name, shownDeliveries)
+	noteError := func(err error) {
 		if err != nil && s.StorageError == "" {
-			s.StorageError = fmt.Sprintf("read the history: %v", err)
+			s.StorageError = err.Error()
 		}
-		for _, d := range history {
-			space.Deliveries = append(space.Deliveries, webui.Delivery{
-				ID: d.ID, Title: d.Title, Status: string(d.Status), Reason: string(d.Reason),
-				Attempts: d.Attempts, Error: d.Error, ReceivedAt: d.ReceivedAt, EndedAt: d.EndedAt,
-			})
-		}
+	}
+	counts, err := r.store.Counts(ctx)
+	noteError(err)
+	health := r.manager.Health()
+	if !s.Delivering {
+		// Another process knows, and has stored it.
+		health, err = r.store.Health(ctx)
+		noteError(err)
+	}
+	for i := range setup.config.Spaces {
+		c := &setup.config.Spaces[i]
+		space := webui.Space{Name: c.Name, Kind: "webhook", Fallback: c.FallbackSpace}
+		space.Place, _ = setup.spaces[c.Name].Chat.Place() // the health says what is wrong with it
 		s.Spaces = append(s.Spaces, space)
 	}
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if setup.spaces[name] == nil {
+			s.Spaces = append(s.Spaces, webui.Space{Name: name, Removed: true})
+		}
+	}
+	for i := range s.Spaces {
+		planned, err := r.store.Deliveries(ctx, store.Filter{Status: delivery.Planned, Space: s.Spaces[i].Name, Limit: shownDeliveries})
+		noteError(err)
+		history, err := r.store.History(ctx, s.Spaces[i].Name, shownDeliveries)
+		noteError(err)
+		history = append(planned, history...)
+		show(&s.Spaces[i], counts[s.Spaces[i].Name], health[s.Spaces[i].Name], history)
+	}
 	return s, nil
+}
+
+// show fills in how a space is doing.
+func show(s *webui.Space, c store.Count, h delivery.Health, history []*delivery.Delivery) {
+	s.Waiting, s.Oldest, s.Planned, s.Dead = c.Waiting, c.Oldest, c.Planned, c.Dead
+	s.LastSuccess, s.FailingSince, s.ThrottledUntil = h.LastSuccess, h.FailingSince, h.ThrottledUntil
+	s.LastError, s.LastErrorAt = h.LastError, h.LastErrorAt
+	s.FallbackToldAt = h.ReportedAt
+	for _, d := range history {
+		s.Deliveries = append(s.Deliveries, webui.Delivery{
+			ID: d.ID, Title: d.Title, Status: string(d.Status), Reason: string(d.Reason),
+			Attempts: d.Attempts, Error: d.Error, ReceivedAt: d.ReceivedAt, EndedAt: d.EndedAt,
+		})
+		// That of another process, or of the one before this, is only stored here.
+		if d.Status == delivery.Done && d.EndedAt.After(s.LastSuccess) {
+			s.LastSuccess = d.EndedAt
+		}
+	}
 }
 
 // queueCollector shows what waits, as it is at the scrape.

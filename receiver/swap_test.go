@@ -61,6 +61,7 @@ spaces:
     card: none
     text: 'config=%d {{ template "mine" . }}'
     rate_limit: 100
+    digest_threshold: 0
 `, n),
 		"mine.tmpl": fmt.Sprintf(`{{ define "mine" }}template=%d {{ .CommonLabels.alertname }};{{ end }}`, n),
 		"ops.url":   r.webhooks(fmt.Sprintf("WEBHOOK(%d)", n)),

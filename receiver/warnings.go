@@ -29,6 +29,7 @@ func (s *Setup) Warnings() []config.Fault {
 		s.warnOfURLs(c, path, add)
 		s.warnOfParts(i, add)
 		s.warnOfRate(i, add)
+		s.warnOfFallback(i, add)
 	}
 	for _, key := range s.config.Defaults() {
 		given := func(i int) bool { return s.config.Given(fmt.Sprintf("spaces[%d].%s", i, key)) }
@@ -109,5 +110,20 @@ func (s *Setup) warnOfRate(i int, add func(path, format string, args ...any)) {
 			add(path, "has no effect: spaces[%d] leads to the same Google space, and the lowest rate holds, which is its %g", j, other.RateLimit)
 			return
 		}
+	}
+}
+
+// warnOfFallback tells of a fallback that helps nobody.
+func (s *Setup) warnOfFallback(i int, add func(path, format string, args ...any)) {
+	c, path := &s.config.Spaces[i], fmt.Sprintf("spaces[%d]", i)
+	if c.FallbackSpace == "" {
+		if after := path + ".fallback_after"; s.config.Given(after) {
+			add(after, "has no effect without a fallback_space")
+		}
+		return
+	}
+	own, other := s.webhooks[c.Name], s.webhooks[c.FallbackSpace]
+	if own != nil && other != nil && own.Place() == other.Place() {
+		add(path+".fallback_space", "%s leads to the same Google space: what keeps one from it may keep the other", c.FallbackSpace)
 	}
 }

@@ -9,17 +9,19 @@ import (
 	"alertchat/receiver/chat"
 )
 
-// fewThrottles is how many answers 429 in a row do not yet count as a failing
-// space: Google throttles at times that it does not announce.
-const fewThrottles = 5
+// errLeaseShort says that somebody else might deliver before an attempt ends.
+var errLeaseShort = errors.New("it is not sure that no other process delivers")
 
 // deliver attempts what is left of a delivery, once.
 func (l *loop) deliver(ctx context.Context, s *Space, place string, p *pace, d *Delivery) error {
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
 	}
-	if d.blamed >= enoughBlame && !d.Plain {
+	if d.blamed >= enoughBlame && !d.isFinal() {
 		return l.replace(ctx, s, d, "Google Chat did not take the message made by the templates.")
+	}
+	if !l.m.store.Holds(l.lease, s.Timeout) {
+		return errLeaseShort
 	}
 	for i := range d.Steps {
 		step := &d.Steps[i]
@@ -88,14 +90,15 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	for _, other := range l.planned {
 		if other != d && other.refusals >= stepAside {
 			other.blamed++
-			if other.blamed < enoughBlame || !other.Plain {
+			if other.blamed < enoughBlame || !other.isFinal() {
 				other.refusals = 0
 			}
 		}
 	}
 	l.m.metrics.messages.WithLabelValues(s.Name).Add(float64(len(d.Steps)))
 	l.m.metrics.seconds.WithLabelValues(s.Name).Observe(now.Sub(d.ReceivedAt).Seconds())
-	l.well(s.Name, now)
+	l.joined(d)
+	l.well(ctx, s.Name, now)
 	return l.settle(ctx, d)
 }
 
@@ -108,10 +111,10 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 		if step.Threaded {
 			return l.unthread(ctx, d)
 		}
-		l.note(s.Name, failure)
+		l.note(ctx, s.Name, failure)
 		return l.refused(ctx, s, d)
 	case chat.Refused:
-		l.note(s.Name, failure)
+		l.note(ctx, s.Name, failure)
 		return l.refused(ctx, s, d)
 	case chat.Unknown:
 		if answered(failure) {
@@ -119,15 +122,15 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 		}
 	case chat.NotDone, chat.Denied:
 	}
-	l.unwell(s, d.Title, failure)
-	if err := l.release(ctx, d, failure.Outcome); err != nil {
-		return err
-	}
 	wait := l.backoff.next(failure.RetryAfter)
 	if failure.Outcome == chat.Denied {
 		wait = maxBackoff
 	}
-	if failure.Code == "429" {
+	l.unwell(ctx, s, d.Title, failure, wait)
+	if err := l.release(ctx, d, failure.Outcome); err != nil {
+		return err
+	}
+	if failure.Code == throttled {
 		l.m.metrics.throttle(s.Name, wait)
 	}
 	l.pause(ctx, wait)
@@ -154,7 +157,7 @@ func (l *loop) release(ctx context.Context, d *Delivery, o chat.Outcome) error {
 	if o == chat.Unknown {
 		d.tried = true
 	}
-	if d.tried || d.Plain {
+	if d.tried || d.isFinal() {
 		return nil
 	}
 	for i := range d.Steps {
@@ -190,7 +193,7 @@ func (l *loop) unthread(ctx context.Context, d *Delivery) error {
 
 // refused deals with a delivery that Chat will never take as it is.
 func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
-	if d.Plain {
+	if d.isFinal() {
 		return l.die(ctx, s, d, Rejected)
 	}
 	return l.replace(ctx, s, d, "Google Chat refused the message made by the templates.")
@@ -198,25 +201,32 @@ func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
 
 // replace puts the built-in text message in place of what is left of a
 // delivery. If that is refused too, the delivery is dead; if it only fails, it
-// stays behind all others until max_age.
+// stays behind all others until max_age. A digest is taken apart.
 func (l *loop) replace(ctx context.Context, s *Space, d *Delivery, why string) error {
+	if d.isDigest() {
+		return l.takeApart(ctx, d)
+	}
 	l.m.log.Error("Google Chat does not take a message; the built-in text goes out in its place",
 		"space", s.Name, "title", d.Title, "err", d.Error)
-	r, err := l.tell(ctx, s, d, why)
+	telling, err := l.retell(ctx, d)
 	if err != nil {
 		return err
 	}
+	if telling == nil {
+		return l.die(ctx, s, d, Rejected) // a damaged disk has lost it
+	}
+	r := s.Renderer.Plain(*telling, time.Now(), why)
 	done := make([]Step, 0, len(d.Steps)+1)
 	for _, step := range d.Steps {
 		if step.Done {
 			done = append(done, step)
 		}
 	}
-	action := Create
-	if t := d.Known[0].State.Thread; len(d.Known) == 1 && (t.Name != "" || t.Key != "") {
+	action, to := Create, d.Known[0].State.Thread
+	if to.Name != "" || to.Key != "" {
 		action = Reply
 	}
-	more, err := steps(r.Messages, action, d.Known[0].State.Thread)
+	more, err := steps(r.Messages, action, to)
 	if err != nil {
 		return err
 	}
@@ -227,6 +237,9 @@ func (l *loop) replace(ctx context.Context, s *Space, d *Delivery, why string) e
 // die settles a delivery that is given up.
 func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error {
 	d.Status, d.Reason, d.EndedAt = Dead, why, time.Now()
+	if h := l.m.healthOf(s.Name); d.Error == "" && h != nil {
+		d.Error = h.get().LastError // of the attempts before it was planned anew
+	}
 	for i := range d.Known {
 		d.Known[i] = d.Known[i].Died()
 	}
@@ -259,44 +272,5 @@ func (l *loop) keep(ctx context.Context, d *Delivery) error {
 		if !sleep(ctx, l.stop, storeRetry) {
 			return err
 		}
-	}
-}
-
-// well notes a success, and logs once where the space had been failing.
-func (l *loop) well(name string, now time.Time) {
-	l.m.metrics.failing.WithLabelValues(name).Set(0)
-	l.m.metrics.lastSuccess.WithLabelValues(name).Set(float64(now.UnixMilli()) / 1000)
-	r := l.m.reportOf(name)
-	if r == nil {
-		return
-	}
-	if since := r.succeed(now); !since.IsZero() {
-		l.m.log.Info("Messages reach the space again", "space", name, "failed_for", now.Sub(since).Round(time.Second))
-	}
-}
-
-// unwell notes a failure, and logs once where the space begins to fail.
-func (l *loop) unwell(s *Space, title string, failure *chat.Error) {
-	failing := failure.Code != "429" || l.backoff.failures >= fewThrottles
-	r := l.m.reportOf(s.Name)
-	if r == nil {
-		return
-	}
-	if failing {
-		l.m.metrics.failing.WithLabelValues(s.Name).Set(1)
-	}
-	if r.fail(time.Now(), failure.Error(), failing) {
-		level := l.m.log.Warn
-		if failure.Outcome == chat.Denied {
-			level = l.m.log.Error // somebody must mend the destination
-		}
-		level("Messages do not reach the space; they are stored and tried again", "space", s.Name, "title", title, "err", failure)
-	}
-}
-
-// note keeps an error for the status page where the space itself is well.
-func (l *loop) note(name string, failure *chat.Error) {
-	if r := l.m.reportOf(name); r != nil {
-		r.fail(time.Now(), failure.Error(), false)
 	}
 }

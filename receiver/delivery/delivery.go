@@ -53,6 +53,10 @@ const (
 
 // Delivery is a planned message, or several in one thread where the alerts do
 // not fit one, until it is done or dead. After that it is history.
+//
+// Most tell of one group. A digest tells of several. One that tells of none
+// stands for itself: it is a notice of alertchat's own, or was dead and is
+// retried. What it says cannot be planned anew.
 type Delivery struct {
 	ID     int64  // given by the store, never reused; 0 before that
 	Space  string // the configured space's name
@@ -107,11 +111,29 @@ func (k Known) Died() Known {
 	return k
 }
 
+// isDigest reports whether the delivery tells of several groups.
+func (d *Delivery) isDigest() bool { return len(d.Known) > 1 }
+
+// standsAlone reports whether the delivery tells of no group.
+func (d *Delivery) standsAlone() bool { return len(d.Known) == 0 }
+
+// isFinal reports whether nothing else can be sent in the delivery's place.
+func (d *Delivery) isFinal() bool { return d.Plain || d.standsAlone() }
+
 // Waiting is a notification that no delivery covers, without its body.
 type Waiting struct {
-	ID         int64
-	Group      alert.Group
+	ID    int64
+	Group alert.Group
+	Bytes int // how large its body is
+}
+
+// Undelivered is a notification that is not in Google Chat yet: it waits, or a
+// planned delivery covers it.
+type Undelivered struct {
+	Waiting
+
 	ReceivedAt time.Time
+	Reported   bool // whether the fallback space was told of it
 }
 
 // Lease is the right to write for the loops. Each write of a loop carries it.
@@ -119,9 +141,6 @@ type Lease struct {
 	// Epoch rises whenever the lease changes hands. The store refuses a write
 	// with an old one with [ErrLeaseLost].
 	Epoch int64
-	// Until is when the lease ends unless it is renewed; the zero time means
-	// that it is held as long as the store is open.
-	Until time.Time
 }
 
 // Inbox is what waits for a space. All times have millisecond precision.
@@ -152,14 +171,40 @@ type Outbox interface {
 	Thaw(ctx context.Context, l Lease, d *Delivery) error
 }
 
-// Ledger is the rest of what the loops need of the store.
+// Ledger is what is known of groups, and who may write it.
 type Ledger interface {
-	// Known returns what is known of a group in a space: the zero state where
-	// that is nothing.
-	Known(ctx context.Context, space string, g alert.Group) (incident.State, error)
+	// Known returns what is known of groups in a space, parallel to them: the
+	// zero state where that is nothing.
+	Known(ctx context.Context, space string, groups []alert.Group) ([]incident.State, error)
 	// Acquire returns the lease, waiting for it as long as another process or
 	// a store that cannot be opened stands in the way.
 	Acquire(ctx context.Context) (Lease, error)
+	// Holds reports whether nobody else can have the lease for so long from now
+	// on. Where it says no, that may pass: writes tell whether the lease is lost.
+	Holds(l Lease, d time.Duration) bool
+}
+
+// Reports is what a fallback space is told of others.
+type Reports interface {
+	// Undelivered returns up to limit notifications of the space that are not
+	// in Google Chat yet, oldest first.
+	Undelivered(ctx context.Context, space string, limit int) ([]Undelivered, error)
+	// Unreported returns up to limit dead deliveries of all spaces that no
+	// fallback was told of, oldest first, without bodies, Known and Covers.
+	// Those that report something themselves are not among them.
+	Unreported(ctx context.Context, limit int) ([]*Delivery, error)
+	// Report stores a new planned delivery that reports the notifications and
+	// the dead deliveries with these IDs, and marks those as reported, in one
+	// transaction. With nil for the delivery it only marks them.
+	Report(ctx context.Context, l Lease, d *Delivery, notifications, dead []int64) error
+}
+
+// Healths keeps how spaces are doing, for the next process and for others.
+type Healths interface {
+	// Health returns how spaces are doing, by name: the last that was stored.
+	Health(ctx context.Context) (map[string]Health, error)
+	// SaveHealth stores how a space is doing.
+	SaveHealth(ctx context.Context, l Lease, space string, h Health) error
 }
 
 // Estate is what spaces leave behind that are gone from the config.
@@ -195,6 +240,13 @@ type Space struct {
 	Rate     float64       // messages a second
 	Timeout  time.Duration // of one attempt
 	MaxAge   time.Duration // how long a delivery is tried
+	// Digest is from how many waiting groups on they are told in one message;
+	// 0 for never.
+	Digest int
+	// Fallback is the name of the space that is told what fires once this one
+	// has failed for FallbackAfter, and what is dead; empty for none.
+	Fallback      string
+	FallbackAfter time.Duration
 }
 
 // Chat is where a space's messages go. The errors are those of package chat.
@@ -210,6 +262,7 @@ type Chat interface {
 // Rendered is what a renderer makes of tellings.
 type Rendered struct {
 	Messages  []*chat.Message // at least one; several where the alerts do not fit one
+	Told      int             // how many of the tellings, from the first on, they tell of
 	ThreadKey string          // the key that a thread template gave; empty otherwise
 	Title     string          // one plain line for people
 }
@@ -217,9 +270,14 @@ type Rendered struct {
 // Renderer turns tellings into messages. It never fails: what cannot be
 // rendered comes out as the built-in text message.
 type Renderer interface {
-	// Render renders tellings of one incident, or a digest of several.
+	// Render renders the telling of one incident; or a digest, one message of
+	// as many of several tellings as fit it, at least one.
 	Render(tellings []incident.Telling, now time.Time) Rendered
-	// Plain renders the built-in text message, which needs no template. why
-	// is a short public sentence that it states.
-	Plain(tellings []incident.Telling, now time.Time, why string) Rendered
+	// Plain renders the built-in text message of one telling, which needs no
+	// template. why is a short public sentence that it states.
+	Plain(t incident.Telling, now time.Time, why string) Rendered
+	// Notice renders a text message of alertchat's own, which needs no
+	// template: a heading, then a line for each telling and each of lines, as
+	// many as fit, and how many are left out.
+	Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) Rendered
 }

@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"alertchat/receiver/alert"
@@ -30,8 +32,13 @@ type loop struct {
 	lease   Lease
 	planned []*Delivery // frozen and not settled, oldest first
 	stale   bool        // whether planned is to be read from the store
-	said    string      // the trouble that was logged last
+	// apart has the groups of digests that Chat refused: of how many, at most, a
+	// digest may be that tells of one.
+	apart   map[alert.Group]int
+	said    string // the trouble that was logged last
 	backoff backoff
+
+	foreign atomic.Bool // whether others may have planned or settled something
 }
 
 func (l *loop) ring() {
@@ -39,6 +46,12 @@ func (l *loop) ring() {
 	case l.bell <- struct{}{}:
 	default:
 	}
+}
+
+// look has the loop see what others have planned.
+func (l *loop) look() {
+	l.foreign.Store(true)
+	l.ring()
 }
 
 // wake ends a wait for a backoff.
@@ -58,7 +71,7 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 	if l.after != nil {
 		<-l.after
 	}
-	l.lease, l.stale = lease, true
+	l.lease, l.stale, l.apart = lease, true, make(map[alert.Group]int)
 	for {
 		select {
 		case <-l.stop:
@@ -102,7 +115,7 @@ func (l *loop) trouble(ctx context.Context, err error) error {
 
 // turn delivers one message, or waits for something to do.
 func (l *loop) turn(ctx context.Context, s *Space) error {
-	if l.stale {
+	if l.foreign.Swap(false) || l.stale {
 		if err := l.load(ctx); err != nil {
 			return err
 		}
@@ -142,14 +155,20 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 	return l.deliver(ctx, s, place, pace, d)
 }
 
-// load reads what is planned. Whoever planned it may have sent it already.
+// load reads what is planned. Whoever planned what is new to this loop may have
+// sent it already.
 func (l *loop) load(ctx context.Context) error {
 	planned, err := l.m.store.Planned(ctx, l.name)
 	if err != nil {
 		return err
 	}
-	for _, d := range planned {
-		d.tried = true
+	for i, d := range planned {
+		at := slices.IndexFunc(l.planned, func(p *Delivery) bool { return p.ID == d.ID })
+		if at >= 0 && !l.stale {
+			planned[i] = l.planned[at]
+		} else {
+			d.tried = true
+		}
 	}
 	l.planned, l.stale = planned, false
 	return nil
@@ -157,8 +176,10 @@ func (l *loop) load(ctx context.Context) error {
 
 // nowhere waits after the destination could not even be read.
 func (l *loop) nowhere(ctx context.Context, s *Space, err error) {
-	l.unwell(s, "", &chat.Error{Outcome: chat.NotDone, Code: "config", Reason: err.Error()})
-	l.pause(ctx, l.backoff.next(0))
+	failure := &chat.Error{Outcome: chat.NotDone, Code: "config", Reason: err.Error()}
+	wait := l.backoff.next(0)
+	l.unwell(ctx, s, "", failure, wait)
+	l.pause(ctx, wait)
 }
 
 // waitForPace waits until the place may be written to, and reports whether it

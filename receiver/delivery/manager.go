@@ -1,8 +1,6 @@
 package delivery
 
 import (
-	"context"
-	"errors"
 	"log/slog"
 	"maps"
 	"sync"
@@ -11,61 +9,70 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-const (
-	// storeRetry is the wait after the store failed.
-	storeRetry = time.Second
-	// goneFor is how long a space must be missing from the config before what
-	// waits for it goes to the root's space, and goneCheck how often it is
-	// looked at.
-	goneFor   = 10 * time.Minute
-	goneCheck = time.Minute
-)
+// storeRetry is the wait after the store failed.
+const storeRetry = time.Second
 
 // Store is all that the loops need of the storage.
-type Store interface { //nolint:interfacebloat // four small ones, put together for one constructor
+type Store interface { //nolint:interfacebloat // six small ones, put together for one constructor
 	Inbox
 	Outbox
 	Ledger
 	Estate
+	Reports
+	Healths
 }
 
-// Options are what a [Manager] is made of. All are needed.
+// Options are what a [Manager] is made of. Store, Logger and Registerer are
+// needed.
 type Options struct {
 	Store      Store
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// Poll is how often to look for what other processes have stored; 0 where
+	// there are none.
+	Poll time.Duration
+	// StatusURL is where people find the status page; empty if that is not
+	// known.
+	StatusURL string
 }
 
 // Manager runs one loop for each space. A space that hangs or is gone holds up
 // no other: the loops share nothing but the pace of a common place.
 type Manager struct {
-	store   Store
-	log     *slog.Logger
-	metrics *metrics
-	paces   *paces
+	store     Store
+	log       *slog.Logger
+	metrics   *metrics
+	paces     *paces
+	poll      time.Duration
+	statusURL string
 
 	mu     sync.Mutex // guards what follows; never held while waiting
 	spaces map[string]*Space
 	root   string
 	loops  map[string]*loop           // running; only while a lease is held
 	ending map[string]<-chan struct{} // of the spaces' last loops that were told to end
-	report map[string]*report
+	health map[string]*health
 	gone   map[string]time.Time // since when a space with something waiting is missing
-	start  func(*loop)          // starts a loop of the present session; nil between sessions
+	// mourned is when the dead deliveries of a space were last told of.
+	mourned map[string]time.Time
+	start   func(*loop) // starts a loop of the present session; nil between sessions
 }
 
 // New returns a manager without spaces; see [Manager.Use] and [Manager.Run].
 func New(o Options) *Manager {
 	return &Manager{
-		store:   o.Store,
-		log:     o.Logger,
-		metrics: newMetrics(o.Registerer),
-		paces:   newPaces(),
-		spaces:  make(map[string]*Space),
-		loops:   make(map[string]*loop),
-		ending:  make(map[string]<-chan struct{}),
-		report:  make(map[string]*report),
-		gone:    make(map[string]time.Time),
+		store:     o.Store,
+		log:       o.Logger,
+		metrics:   newMetrics(o.Registerer),
+		paces:     newPaces(),
+		poll:      o.Poll,
+		statusURL: o.StatusURL,
+		spaces:    make(map[string]*Space),
+		loops:     make(map[string]*loop),
+		ending:    make(map[string]<-chan struct{}),
+		health:    make(map[string]*health),
+		gone:      make(map[string]time.Time),
+		mourned:   make(map[string]time.Time),
 	}
 }
 
@@ -85,8 +92,8 @@ func (m *Manager) Use(spaces []*Space, root string) {
 	for _, s := range spaces {
 		next[s.Name] = s
 		delete(m.gone, s.Name)
-		if m.report[s.Name] == nil {
-			m.report[s.Name] = &report{}
+		if m.health[s.Name] == nil {
+			m.health[s.Name] = &health{}
 			m.metrics.introduce(s.Name)
 		}
 	}
@@ -94,7 +101,7 @@ func (m *Manager) Use(spaces []*Space, root string) {
 		if next[name] == nil {
 			m.paces.forget(name)
 			m.metrics.forget(name)
-			delete(m.report, name)
+			delete(m.health, name)
 		}
 	}
 	for i, s := range spaces {
@@ -146,120 +153,27 @@ func (m *Manager) Ring(spaces ...string) {
 	}
 }
 
-// Run delivers until stop is closed; then it ends what is being attempted and
-// returns. When ctx ends, it abandons that too: what was attempted is attempted
-// again by the next process.
-func (m *Manager) Run(ctx context.Context, stop <-chan struct{}) {
-	waiting, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go func() {
-		select {
-		case <-stop:
-			cancel()
-		case <-waiting.Done():
+// Look tells the loops of these spaces that others may have planned something
+// for them, or stored what waits.
+func (m *Manager) Look(spaces ...string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, name := range spaces {
+		if l := m.loops[name]; l != nil {
+			l.look()
 		}
-	}()
-	for {
-		lease, err := m.store.Acquire(waiting)
-		if waiting.Err() != nil {
-			return
-		}
-		if err != nil {
-			m.log.Error("Cannot get the right to deliver; trying again", "err", err)
-			if !sleep(ctx, stop, storeRetry) {
-				return
-			}
-			continue
-		}
-		m.session(ctx, stop, lease)
 	}
 }
 
-// session runs the loops under one lease, until it is lost or stop is closed.
-func (m *Manager) session(ctx context.Context, stop <-chan struct{}, lease Lease) {
-	m.paces.begin(time.Now())
-	lost := make(chan struct{})
-	var once sync.Once
-	lose := func() { once.Do(func() { close(lost) }) }
-	var running sync.WaitGroup
-
+// Retry tells the loop of a space that one of its deliveries is planned again,
+// and not to wait any longer after failures.
+func (m *Manager) Retry(space string) {
 	m.mu.Lock()
-	m.start = func(l *loop) {
-		running.Go(func() {
-			if errors.Is(l.run(ctx, lease), ErrLeaseLost) {
-				lose()
-			}
-		})
+	defer m.mu.Unlock()
+	if l := m.loops[space]; l != nil {
+		l.look()
+		l.wake()
 	}
-	m.reconcile()
-	m.mu.Unlock()
-
-	tick := time.NewTicker(goneCheck)
-	defer tick.Stop()
-	for done := false; !done; {
-		select {
-		case <-tick.C:
-			if errors.Is(m.adopt(ctx, lease), ErrLeaseLost) {
-				lose()
-			}
-		case <-lost:
-			done = true
-		case <-stop:
-			done = true
-		case <-ctx.Done():
-			done = true
-		}
-	}
-	m.mu.Lock()
-	m.start = nil
-	for _, l := range m.loops {
-		l.quit()
-	}
-	clear(m.loops)
-	m.mu.Unlock()
-	running.Wait()
-	m.mu.Lock()
-	clear(m.ending)
-	m.mu.Unlock()
-}
-
-// adopt looks for spaces that are gone from the config while something waits
-// for them. After ten minutes, the root's space is told in their place.
-func (m *Manager) adopt(ctx context.Context, lease Lease) error {
-	names, err := m.store.Spaces(ctx)
-	if err != nil {
-		return err
-	}
-	var due []string
-	m.mu.Lock()
-	root := m.root
-	missing := make(map[string]time.Time)
-	for _, name := range names {
-		if m.spaces[name] != nil || root == "" {
-			continue
-		}
-		since, ok := m.gone[name]
-		if !ok {
-			since = time.Now()
-		}
-		missing[name] = since
-		if time.Since(since) >= goneFor {
-			due = append(due, name)
-		}
-	}
-	m.gone = missing
-	m.mu.Unlock()
-	for _, name := range due {
-		moved, died, err := m.store.Adopt(ctx, lease, name, root)
-		if err != nil {
-			return err
-		}
-		m.log.Warn("A space is gone from the config; what waited for it goes to the root's space",
-			"space", name, "root", root, "notifications", moved, "dead_deliveries", died)
-		m.metrics.dead.WithLabelValues(root, string(SpaceRemoved)).Add(float64(died))
-		m.Ring(root)
-	}
-	return nil
 }
 
 // space returns the present settings of a space, or nil when it is gone.
@@ -269,20 +183,28 @@ func (m *Manager) space(name string) *Space {
 	return m.spaces[name]
 }
 
-func (m *Manager) reportOf(name string) *report {
+func (m *Manager) healthOf(name string) *health {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.report[name]
+	return m.health[name]
 }
 
-// Reports returns how each space is doing, by name.
-func (m *Manager) Reports() map[string]Report {
+// Health returns how each space is doing, by name, as far as this process
+// delivers; see [Manager.Delivering].
+func (m *Manager) Health() map[string]Health {
 	m.mu.Lock()
-	reports := maps.Clone(m.report)
+	all := maps.Clone(m.health)
 	m.mu.Unlock()
-	out := make(map[string]Report, len(reports))
-	for name, r := range reports {
-		out[name] = r.get()
+	out := make(map[string]Health, len(all))
+	for name, h := range all {
+		out[name] = h.get()
 	}
 	return out
+}
+
+// Delivering reports whether this process holds the lease and delivers.
+func (m *Manager) Delivering() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.start != nil
 }

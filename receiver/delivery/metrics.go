@@ -20,6 +20,7 @@ type metrics struct {
 	lastSuccess *prometheus.GaugeVec
 	throttled   *prometheus.CounterVec
 	dead        *prometheus.CounterVec
+	delivering  prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -58,6 +59,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "alertchat_dead_deliveries_total",
 			Help: "Deliveries given up, by reason: rejected, expired, space_removed.",
 		}, []string{"space", "reason"}),
+		delivering: f.NewGauge(prometheus.GaugeOpts{
+			Name: "alertchat_delivering",
+			Help: "Whether this process delivers (1), or stands by for another one that does (0).",
+		}),
 	}
 }
 
@@ -87,6 +92,12 @@ func (m *metrics) forget(space string) {
 	m.lastSuccess.DeletePartialMatch(l)
 	m.throttled.DeletePartialMatch(l)
 	m.dead.DeletePartialMatch(l)
+}
+
+// standBy says that somebody else delivers, and knows which spaces fail.
+func (m *metrics) standBy() {
+	m.delivering.Set(0)
+	m.failing.Reset()
 }
 
 func (m *metrics) folds(space string, folded map[incident.Folded]int) {

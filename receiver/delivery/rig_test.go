@@ -35,6 +35,8 @@ type rig struct {
 	manager  *delivery.Manager
 	registry *prometheus.Registry
 	log      *lines
+	logger   *slog.Logger
+	quiet    bool // whether the manager is not told of what is posted
 	spaces   map[string]*delivery.Space
 	root     string
 	stop     chan struct{}
@@ -58,11 +60,11 @@ func bubble(t *testing.T, o chattest.Options, test func(*rig)) {
 
 // open starts the store, and a manager without spaces.
 func (r *rig) open() {
-	logger := slog.New(slog.NewTextHandler(r.log, nil))
+	r.logger = slog.New(slog.NewTextHandler(r.log, nil))
 	r.registry = prometheus.NewRegistry()
-	r.store = store.Open(store.Options{Path: r.folder, Logger: logger})
+	r.store = store.Open(store.Options{Path: r.folder, Logger: r.logger})
 	r.through = r.store
-	r.manager = delivery.New(delivery.Options{Store: (*swapped)(r), Logger: logger, Registerer: r.registry})
+	r.manager = delivery.New(delivery.Options{Store: (*swapped)(r), Logger: r.logger, Registerer: r.registry})
 	if _, err := r.store.Acquire(r.t.Context()); err != nil {
 		r.t.Fatal(err)
 	}
@@ -95,8 +97,30 @@ func (s *swapped) Thaw(ctx context.Context, l delivery.Lease, d *delivery.Delive
 	return s.through.Thaw(ctx, l, d)
 }
 
-func (s *swapped) Known(ctx context.Context, space string, g alert.Group) (incident.State, error) {
-	return s.through.Known(ctx, space, g)
+func (s *swapped) Known(ctx context.Context, space string, groups []alert.Group) ([]incident.State, error) {
+	return s.through.Known(ctx, space, groups)
+}
+
+func (s *swapped) Holds(l delivery.Lease, d time.Duration) bool { return s.through.Holds(l, d) }
+
+func (s *swapped) Undelivered(ctx context.Context, space string, limit int) ([]delivery.Undelivered, error) {
+	return s.through.Undelivered(ctx, space, limit)
+}
+
+func (s *swapped) Unreported(ctx context.Context, limit int) ([]*delivery.Delivery, error) {
+	return s.through.Unreported(ctx, limit)
+}
+
+func (s *swapped) Report(ctx context.Context, l delivery.Lease, d *delivery.Delivery, notifications, dead []int64) error {
+	return s.through.Report(ctx, l, d, notifications, dead)
+}
+
+func (s *swapped) Health(ctx context.Context) (map[string]delivery.Health, error) {
+	return s.through.Health(ctx)
+}
+
+func (s *swapped) SaveHealth(ctx context.Context, l delivery.Lease, space string, h delivery.Health) error {
+	return s.through.SaveHealth(ctx, l, space, h)
 }
 
 func (s *swapped) Acquire(ctx context.Context) (delivery.Lease, error) { return s.through.Acquire(ctx) }
@@ -173,8 +197,8 @@ func (r *rig) restart() {
 }
 
 // post stores a notification for a space, as incident tests write them: "A"
-// fires, "-A" is resolved, "A@5" started at minute 5. The group is named
-// before a slash: "db/A -B"; without one it is "g".
+// fires, "-A" is resolved, "A@5" started at minute 5, "A!critical" is of that
+// severity. The group is named before a slash: "db/A -B"; without one it is "g".
 func (r *rig) post(space, text string) {
 	r.t.Helper()
 	group, alerts, ok := strings.Cut(text, "/")
@@ -192,12 +216,16 @@ func (r *rig) post(space, text string) {
 		if name, ok := strings.CutPrefix(w, "-"); ok {
 			w, a.Status, a.EndsAt = name, alert.Resolved, time.Now()
 		}
+		w, severity, _ := strings.Cut(w, "!")
 		name, since, _ := strings.Cut(w, "@")
 		var minute int
 		if since != "" {
 			if _, err := fmt.Sscan(since, &minute); err != nil {
 				panic(err)
 			}
+		}
+		if severity != "" {
+			a.Labels = template.KV{"severity": severity}
 		}
 		a.StartsAt, a.Fingerprint = time.Date(2000, 1, 1, 0, minute, 0, 0, time.UTC), name
 		p.Alerts = append(p.Alerts, a)
@@ -211,7 +239,9 @@ func (r *rig) post(space, text string) {
 	if err := r.store.Add(context.Background(), n); err != nil {
 		r.t.Fatal(err)
 	}
-	r.manager.Ring(space)
+	if !r.quiet {
+		r.manager.Ring(space)
+	}
 }
 
 // wait lets the given time pass, and all come to rest.
@@ -280,22 +310,22 @@ func (r *rig) metric(name string, labels ...string) float64 {
 	return total
 }
 
+// digestSize is how many groups fit a digest of words.
+const digestSize = 10
+
 // words renders a telling as its group, kind and alerts. More than three alerts
-// make several messages.
+// make several messages. Several tellings make a digest of up to ten.
 type words struct{}
 
 func (words) Render(tellings []incident.Telling, _ time.Time) delivery.Rendered {
-	var out delivery.Rendered
-	t := tellings[0]
-	var alerts []string
-	for _, a := range t.Payload.Alerts {
-		w := a.Fingerprint
-		if a.Status == alert.Resolved {
-			w = "-" + w
-		}
-		alerts = append(alerts, w)
+	if len(tellings) > 1 {
+		told := tellings[:min(len(tellings), digestSize)]
+		text := strings.Join(inWords(told), "; ")
+		return delivery.Rendered{Messages: []*chat.Message{{Text: "digest " + text}}, Told: len(told), Title: fmt.Sprintf("%d groups", len(told))}
 	}
-	for part := range slices.Chunk(alerts, 3) {
+	out := delivery.Rendered{Told: 1}
+	t := tellings[0]
+	for part := range slices.Chunk(alertsInWords(t), 3) {
 		text := fmt.Sprintf("%s %s %s", t.Group.Key, t.Kind, strings.Join(part, " "))
 		if t.Unknown != "" {
 			text += " for " + t.Unknown
@@ -307,11 +337,38 @@ func (words) Render(tellings []incident.Telling, _ time.Time) delivery.Rendered 
 	return out
 }
 
-func (words) Plain(tellings []incident.Telling, now time.Time, _ string) delivery.Rendered {
-	r := words{}.Render(tellings, now)
+func inWords(tellings []incident.Telling) []string {
+	var out []string
+	for _, t := range tellings {
+		out = append(out, fmt.Sprintf("%s %s %s", t.Group.Key, t.Kind, strings.Join(alertsInWords(t), " ")))
+	}
+	return out
+}
+
+func alertsInWords(t incident.Telling) []string {
+	var out []string
+	for _, a := range t.Payload.Alerts {
+		w := a.Fingerprint
+		if a.Status == alert.Resolved {
+			w = "-" + w
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+func (words) Plain(t incident.Telling, now time.Time, _ string) delivery.Rendered {
+	r := words{}.Render([]incident.Telling{t}, now)
 	r.Messages = r.Messages[:1]
 	r.Messages[0].Text = "plain " + r.Messages[0].Text
 	return r
+}
+
+func (words) Notice(heading string, tellings []incident.Telling, lines []string, _ time.Time) delivery.Rendered {
+	all := append([]string{heading}, inWords(tellings)...)
+	return delivery.Rendered{
+		Messages: []*chat.Message{{Text: strings.Join(append(all, lines...), "; ")}}, Told: len(tellings), Title: "notice",
+	}
 }
 
 // lines is a log.

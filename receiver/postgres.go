@@ -1,0 +1,37 @@
+package receiver
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+)
+
+const (
+	// replicaPoll is how often a replica that delivers looks for what another
+	// one has accepted.
+	replicaPoll = time.Second
+	// maxPostgresURL is the size of a file with a URL.
+	maxPostgresURL = 8 << 10
+)
+
+// readPostgresURL returns what a file holds, without the space around it. Its
+// errors do not show any of it.
+func readPostgresURL(file string) (string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return "", fmt.Errorf("read the URL of the database: %w", err)
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxPostgresURL+1))
+	if err != nil {
+		return "", fmt.Errorf("read the URL of the database: %w", err)
+	}
+	url := strings.TrimSpace(string(content))
+	if url == "" || len(content) > maxPostgresURL {
+		return "", errors.New("read the URL of the database: " + file + " does not hold one such as postgres://USER:PASSWORD@HOST/DATABASE")
+	}
+	return url, nil
+}
