@@ -1,12 +1,13 @@
 VERSION ?= $(shell git describe --tags --always --dirty)
 LDFLAGS := -s -w -X github.com/prometheus/common/version.Version=$(VERSION)
+SOAK    ?= 1h
 LINT    := go tool -modfile=.ci/lint/go.mod golangci-lint
 
 # Work that is not committed, to see that `make test` changes nothing in it.
 BEFORE := $(shell git diff | git hash-object --stdin)
 
 .NOTPARALLEL:
-.PHONY: help build run test tools tidy lint unit fuzz e2e unchanged bench
+.PHONY: help build run test tools tidy lint unit fuzz e2e soak unchanged bench
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -19,7 +20,8 @@ run: ## run the receiver against the built-in stand-in for Google Chat
 
 test: tools tidy lint unit fuzz e2e unchanged ## all that CI runs
 
-tools: ## build the Alertmanagers for the end-to-end tests into .tools/
+tools: ## install PostgreSQL and build the Alertmanagers that the tests run
+	.ci/postgres
 	.ci/alertmanager
 
 tidy: ## check that go.mod and go.sum are tidy
@@ -37,6 +39,10 @@ fuzz: ## run each fuzz target for FUZZTIME, 3s by default
 
 e2e: ## run the end-to-end tests with a real Alertmanager
 	go test -race -shuffle=on -count=1 ./receiver/e2e
+
+# Durations add up: a quarter of an hour more is for what comes before and after.
+soak: ## kill everything in turn for SOAK, 1h by default, and see that nothing is lost
+	SOAK=$(SOAK) go test -race -count=1 -v -run '^TestSoak$$' -timeout=$(SOAK)15m ./receiver/e2e
 
 unchanged: # tidying, linting and goldens leave the files as they are
 ifeq ($(CI),true)

@@ -324,8 +324,8 @@ func (s *stage) span(_ *testscript.TestScript, _ bool, args []string) error {
 }
 
 // unsteady are metrics that are not the same each time, and those of the
-// storage, which no config concerns.
-var unsteady = regexp.MustCompile(`seconds|build_info|_storage_`)
+// storage and its lease, which no config concerns.
+var unsteady = regexp.MustCompile(`seconds|build_info|_storage_|_delivering`)
 
 func (s *stage) metrics(ts *testscript.TestScript, _ bool, _ []string) error {
 	page, err := s.get("/metrics")

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 	"time"
@@ -31,6 +32,8 @@ const drainTime = 14 * time.Second
 type serve struct {
 	configFile  string
 	storagePath string
+	postgresURL string // the file that holds it
+	externalURL *url.URL
 	reloadEvery time.Duration
 	web         *web.FlagConfig
 }
@@ -41,6 +44,8 @@ func newServe(app *kingpin.Application) *serve {
 	c.Flag("config.file", "The configuration file.").Default("config.yml").StringVar(&s.configFile)
 	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template or a URL file has changed, and to load them anew if so. 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
 	c.Flag("storage.path", "The folder for what waits and what is known of incidents. It must be writable and outlive restarts.").Default("data/").StringVar(&s.storagePath)
+	c.Flag("storage.postgres-url-file", "A file with the URL of a PostgreSQL database, postgres://USER:PASSWORD@HOST/DATABASE, to keep all that in instead of --storage.path. Several replicas with the same database take turns: any accepts, one delivers.").PlaceHolder("FILE").StringVar(&s.postgresURL)
+	c.Flag("web.external-url", "The URL under which people reach the status page. It stands in what a fallback space is told.").PlaceHolder("URL").URLVar(&s.externalURL)
 	s.web = kingpinflag.AddFlags(c, ":9098")
 	return s
 }
@@ -60,13 +65,21 @@ func (s *serve) run(ctx context.Context, env environment) error {
 	if err := web.Validate(*s.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file: %w", err)
 	}
-	app, err := receiver.New(receiver.Options{ //nolint:contextcheck // the storage lives until Close, not until a context ends
-		ConfigFile:  s.configFile,
-		StoragePath: s.storagePath,
-		ReloadEvery: s.reloadEvery,
-		Logger:      log,
-		Registry:    registry,
-	})
+	o := receiver.Options{
+		ConfigFile:      s.configFile,
+		StoragePath:     s.storagePath,
+		PostgresURLFile: s.postgresURL,
+		ReloadEvery:     s.reloadEvery,
+		Logger:          log,
+		Registry:        registry,
+	}
+	if s.externalURL != nil {
+		if s.externalURL.Scheme != "http" && s.externalURL.Scheme != "https" || s.externalURL.Host == "" {
+			return errors.New("--web.external-url: want a URL such as https://alertchat.example.org/")
+		}
+		o.StatusURL = s.externalURL.String()
+	}
+	app, err := receiver.New(o) //nolint:contextcheck // the storage lives until Close, not until a context ends
 	if err != nil {
 		return err
 	}
