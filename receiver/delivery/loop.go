@@ -120,10 +120,9 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 			return err
 		}
 	}
-	var waiting []Waiting
 	if len(l.planned) == 0 {
-		var err error
-		if waiting, err = l.m.store.Waiting(ctx, l.name, waitingLimit); err != nil {
+		waiting, err := l.m.store.Waiting(ctx, l.name, 1)
+		if err != nil {
 			return err
 		}
 		if len(waiting) == 0 {
@@ -141,14 +140,10 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 		return nil
 	}
 	pace := l.m.paces.of(place, s.Name, s.Rate)
-	waited, ok := l.waitForPace(ctx, pace)
-	if !ok {
+	if !l.waitForPace(ctx, pace) {
 		return nil
 	}
-	if waited {
-		waiting = nil // there is news since
-	}
-	d, err := l.choose(ctx, s, place, waiting)
+	d, err := l.choose(ctx, s, place)
 	if d == nil || err != nil {
 		return err
 	}
@@ -182,18 +177,17 @@ func (l *loop) nowhere(ctx context.Context, s *Space, err error) {
 	l.pause(ctx, wait)
 }
 
-// waitForPace waits until the place may be written to, and reports whether it
-// had to. ok is false when the loop is stopped meanwhile.
-func (l *loop) waitForPace(ctx context.Context, p *pace) (waited, ok bool) {
+// waitForPace waits until the place may be written to. It reports false when
+// the loop is stopped meanwhile.
+func (l *loop) waitForPace(ctx context.Context, p *pace) bool {
 	for {
 		wait := p.untilFree(time.Now())
 		if wait == 0 {
-			return waited, true
+			return true
 		}
-		waited = true
 		l.m.metrics.throttle(l.name, wait)
 		if !sleep(ctx, l.stop, wait) {
-			return waited, false
+			return false
 		}
 	}
 }
@@ -214,9 +208,8 @@ func (l *loop) take(ctx context.Context, p *pace) bool {
 }
 
 // choose returns the delivery to attempt: the oldest planned one, or a new one.
-// A delivery that keeps being refused steps aside for another group's. waiting
-// is what is known to wait, or nil when that is to be read.
-func (l *loop) choose(ctx context.Context, s *Space, place string, waiting []Waiting) (*Delivery, error) {
+// A delivery that keeps being refused steps aside for another group's.
+func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, error) {
 	skip := make(map[alert.Group]bool)
 	for _, d := range l.planned {
 		if d.refusals < stepAside {
@@ -226,7 +219,7 @@ func (l *loop) choose(ctx context.Context, s *Space, place string, waiting []Wai
 			skip[k.Group] = true
 		}
 	}
-	d, err := l.next(ctx, s, place, waiting, skip)
+	d, err := l.next(ctx, s, place, skip)
 	if err != nil {
 		return nil, err
 	}
@@ -236,23 +229,19 @@ func (l *loop) choose(ctx context.Context, s *Space, place string, waiting []Wai
 	return d, nil
 }
 
-// next plans and freezes the next delivery of what waits. waiting is what is
-// known of that, or nil.
-func (l *loop) next(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
+// next plans and freezes the next delivery of what waits.
+func (l *loop) next(ctx context.Context, s *Space, place string, skip map[alert.Group]bool) (*Delivery, error) {
 	// A group that stepped aside may fill the limit alone: others come behind it.
 	for limit := waitingLimit; ; limit *= 4 {
-		if waiting == nil {
-			var err error
-			if waiting, err = l.m.store.Waiting(ctx, l.name, limit); err != nil {
-				return nil, err
-			}
+		waiting, err := l.m.store.Waiting(ctx, l.name, limit)
+		if err != nil {
+			return nil, err
 		}
 		d, err := l.plan(ctx, s, place, waiting, skip)
 		if err != nil {
 			return nil, err
 		}
 		if d == nil && len(waiting) == limit {
-			waiting = nil
 			continue
 		}
 		if d == nil {
