@@ -136,8 +136,13 @@ func newTrial(s *Setup, i int, now time.Time) *trial {
 }
 
 // Render implements [delivery.Renderer].
-func (t *trial) Render(tellings []incident.Telling, now time.Time) delivery.Rendered {
-	return t.rendered(t.of.Render(tellings, now))
+func (t *trial) Render(told incident.Telling, now time.Time) delivery.Rendered {
+	return t.rendered(t.of.Render([]incident.Telling{told}, now))
+}
+
+// Digest implements [delivery.Renderer].
+func (t *trial) Digest(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
+	return t.rendered(t.of.Digest(tellings, more, now))
 }
 
 // Plain implements [delivery.Renderer].
@@ -162,7 +167,7 @@ func (t *trial) run() {
 		t.tell(s, t.now.Add(time.Duration(i)*incident.CopyWindow), s.Name == named.Name)
 	}
 	t.sample = "several groups in one message"
-	t.Render(t.told, t.now)
+	t.Digest(t.told, 0, t.now)
 	t.failures()
 	t.judgeButtons()
 }

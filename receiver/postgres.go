@@ -20,6 +20,10 @@ const (
 // readPostgresURL returns what a file holds, without the space around it. Its
 // errors do not show any of it.
 func readPostgresURL(file string) (string, error) {
+	if strings.Contains(file, "://") || strings.Contains(file, "password=") {
+		// Somebody gave the URL itself: it must not be in an error.
+		return "", errors.New("read the URL of the database: want the path of a file that holds it, not the URL")
+	}
 	f, err := os.Open(file)
 	if err != nil {
 		return "", fmt.Errorf("read the URL of the database: %w", err)

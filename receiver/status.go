@@ -46,7 +46,7 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 	}
 	noteError := func(err error) {
 		if err != nil && s.StorageError == "" {
-			s.StorageError = err.Error()
+			s.ReadError = err.Error()
 		}
 	}
 	counts, err := r.store.Counts(ctx)

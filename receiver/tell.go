@@ -147,8 +147,13 @@ type watchedRenderer struct {
 }
 
 // Render implements [delivery.Renderer].
-func (r *watchedRenderer) Render(tellings []incident.Telling, now time.Time) delivery.Rendered {
-	return r.watch(r.of.Render(tellings, now))
+func (r *watchedRenderer) Render(told incident.Telling, now time.Time) delivery.Rendered {
+	return r.watch(r.of.Render([]incident.Telling{told}, now))
+}
+
+// Digest implements [delivery.Renderer].
+func (r *watchedRenderer) Digest(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
+	return r.watch(r.of.Digest(tellings, more, now))
 }
 
 // Plain implements [delivery.Renderer].

@@ -22,6 +22,9 @@ func (s *Setup) Warnings() []config.Fault {
 	}
 	reached := s.tree.Reached()
 	for i := range s.config.Spaces {
+		reached = append(reached, s.config.Spaces[i].FallbackSpace)
+	}
+	for i := range s.config.Spaces {
 		c, path := &s.config.Spaces[i], fmt.Sprintf("spaces[%d]", i)
 		if !slices.Contains(reached, c.Name) {
 			add(path, "no route leads to this space: it only gets what is posted to /alertmanager/%s", c.Name)
@@ -121,6 +124,9 @@ func (s *Setup) warnOfFallback(i int, add func(path, format string, args ...any)
 			add(after, "has no effect without a fallback_space")
 		}
 		return
+	}
+	if c.FallbackAfter >= c.MaxAge {
+		add(path+".fallback_after", "is not less than max_age: what does not arrive is given up before the fallback is told")
 	}
 	own, other := s.webhooks[c.Name], s.webhooks[c.FallbackSpace]
 	if own != nil && other != nil && own.Place() == other.Place() {

@@ -33,7 +33,7 @@ type serve struct {
 	configFile  string
 	storagePath string
 	postgresURL string // the file that holds it
-	externalURL *url.URL
+	externalURL string
 	reloadEvery time.Duration
 	web         *web.FlagConfig
 }
@@ -45,7 +45,7 @@ func newServe(app *kingpin.Application) *serve {
 	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template or a URL file has changed, and to load them anew if so. 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
 	c.Flag("storage.path", "The folder for what waits and what is known of incidents. It must be writable and outlive restarts.").Default("data/").StringVar(&s.storagePath)
 	c.Flag("storage.postgres-url-file", "A file with the URL of a PostgreSQL database, postgres://USER:PASSWORD@HOST/DATABASE, to keep all that in instead of --storage.path. Several replicas with the same database take turns: any accepts, one delivers.").PlaceHolder("FILE").StringVar(&s.postgresURL)
-	c.Flag("web.external-url", "The URL under which people reach the status page. It stands in what a fallback space is told.").PlaceHolder("URL").URLVar(&s.externalURL)
+	c.Flag("web.external-url", "The URL under which people reach the status page. It stands in what a fallback space is told.").PlaceHolder("URL").StringVar(&s.externalURL)
 	s.web = kingpinflag.AddFlags(c, ":9098")
 	return s
 }
@@ -65,19 +65,17 @@ func (s *serve) run(ctx context.Context, env environment) error {
 	if err := web.Validate(*s.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file: %w", err)
 	}
+	if err := checkExternalURL(s.externalURL); err != nil {
+		return err
+	}
 	o := receiver.Options{
 		ConfigFile:      s.configFile,
 		StoragePath:     s.storagePath,
 		PostgresURLFile: s.postgresURL,
+		StatusURL:       s.externalURL,
 		ReloadEvery:     s.reloadEvery,
 		Logger:          log,
 		Registry:        registry,
-	}
-	if s.externalURL != nil {
-		if s.externalURL.Scheme != "http" && s.externalURL.Scheme != "https" || s.externalURL.Host == "" {
-			return errors.New("--web.external-url: want a URL such as https://alertchat.example.org/")
-		}
-		o.StatusURL = s.externalURL.String()
 	}
 	app, err := receiver.New(o) //nolint:contextcheck // the storage lives until Close, not until a context ends
 	if err != nil {
@@ -91,6 +89,22 @@ func (s *serve) run(ctx context.Context, env environment) error {
 		}
 		return err
 	})
+}
+
+// checkExternalURL refuses what cannot stand in a message for all to see. Its
+// error does not show the URL.
+func checkExternalURL(given string) error {
+	if given == "" {
+		return nil
+	}
+	u, err := url.Parse(given)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("--web.external-url: want a URL such as https://alertchat.example.org/")
+	}
+	if u.User != nil {
+		return errors.New("--web.external-url: leave the user and the password out: the URL stands in messages")
+	}
+	return nil
 }
 
 // serveUntilSignal runs the receiver and its server. The first signal ends

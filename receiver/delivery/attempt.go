@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,14 +15,12 @@ var errLeaseShort = errors.New("it is not sure that no other process delivers")
 
 // deliver attempts what is left of a delivery, once.
 func (l *loop) deliver(ctx context.Context, s *Space, place string, p *pace, d *Delivery) error {
+	l.alone = d.standsAlone()
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
 	}
 	if d.blamed >= enoughBlame && !d.isFinal() {
 		return l.replace(ctx, s, d, "Google Chat did not take the message made by the templates.")
-	}
-	if !l.m.store.Holds(l.lease, s.Timeout) {
-		return errLeaseShort
 	}
 	for i := range d.Steps {
 		step := &d.Steps[i]
@@ -30,6 +29,11 @@ func (l *loop) deliver(ctx context.Context, s *Space, place string, p *pace, d *
 		}
 		if !l.take(ctx, p) {
 			return nil
+		}
+		if !l.m.store.Holds(l.lease, s.Timeout) {
+			// A write tells whether that passes.
+			err := l.m.store.Discard(ctx, l.lease, s.Name, nil, nil)
+			return cmp.Or(err, errLeaseShort)
 		}
 		receipt, err := l.attempt(ctx, s, p, d, step)
 		if ctx.Err() != nil {
@@ -67,6 +71,9 @@ func (l *loop) attempt(ctx context.Context, s *Space, p *pace, d *Delivery, step
 	if err != nil {
 		code = chat.AsError(err).Code
 	}
+	// The way there takes longer at one time than at another: Google may have
+	// counted it as late as this.
+	sent()
 	l.m.metrics.attempts.WithLabelValues(s.Name, code).Inc()
 	return receipt, err
 }
@@ -97,7 +104,6 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	}
 	l.m.metrics.messages.WithLabelValues(s.Name).Add(float64(len(d.Steps)))
 	l.m.metrics.seconds.WithLabelValues(s.Name).Observe(now.Sub(d.ReceivedAt).Seconds())
-	l.joined(d)
 	l.well(ctx, s.Name, now)
 	return l.settle(ctx, d)
 }
@@ -120,13 +126,22 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 		if answered(failure) {
 			d.refusals++
 		}
+		if d.isDigest() && d.refusals >= stepAside {
+			// Its parts tell whether it is one of the groups or the space.
+			l.unwell(ctx, s, d.Title, failure, l.backoff.next(failure.RetryAfter))
+			return l.takeApart(ctx, d)
+		}
 	case chat.NotDone, chat.Denied:
 	}
 	wait := l.backoff.next(failure.RetryAfter)
 	if failure.Outcome == chat.Denied {
 		wait = maxBackoff
 	}
-	l.unwell(ctx, s, d.Title, failure, wait)
+	if l.passed(s.Name, d) {
+		l.note(ctx, s.Name, failure)
+	} else {
+		l.unwell(ctx, s, d.Title, failure, wait)
+	}
 	if err := l.release(ctx, d, failure.Outcome); err != nil {
 		return err
 	}
@@ -136,6 +151,13 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 	l.pause(ctx, wait)
 	l.unblame(d)
 	return nil
+}
+
+// passed reports whether the space has taken another message since the delivery
+// was planned: then what is wrong is hardly the space.
+func (l *loop) passed(name string, d *Delivery) bool {
+	h := l.m.healthOf(name)
+	return h != nil && h.get().LastSuccess.After(d.CreatedAt) && !d.standsAlone()
 }
 
 // answered reports whether Chat itself answered, rather than the network.
@@ -245,7 +267,17 @@ func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error
 	}
 	l.m.log.Error("A delivery is given up and kept as dead", "space", s.Name, "title", d.Title, "reason", why, "attempts", d.Attempts, "err", d.Error)
 	l.m.metrics.dead.WithLabelValues(s.Name, string(why)).Inc()
-	return l.settle(ctx, d)
+	if err := l.settle(ctx, d); err != nil {
+		return err
+	}
+	if len(l.planned) == 0 {
+		waiting, err := l.m.store.Waiting(ctx, s.Name, 1)
+		if err != nil || len(waiting) > 0 {
+			return err
+		}
+		l.idle(ctx, s.Name)
+	}
+	return nil
 }
 
 // settle stores a delivery that has ended.
@@ -254,6 +286,7 @@ func (l *loop) settle(ctx context.Context, d *Delivery) error {
 		return err
 	}
 	l.remove(d)
+	l.joined(d)
 	l.m.metrics.folds(d.Space, d.folded)
 	return nil
 }
@@ -263,7 +296,7 @@ func (l *loop) settle(ctx context.Context, d *Delivery) error {
 func (l *loop) keep(ctx context.Context, d *Delivery) error {
 	for first := true; ; first = false {
 		err := l.m.store.Save(ctx, l.lease, d)
-		if err == nil || errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
+		if err == nil || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrGone) || ctx.Err() != nil {
 			return err
 		}
 		if first {

@@ -31,6 +31,10 @@ const (
 // loops must stop, and begin anew with the next lease.
 var ErrLeaseLost = errors.New("the lease is lost")
 
+// ErrGone says that a delivery is not stored any more: the database is another
+// one, or an older one. What it covered waits again, if it is there.
+var ErrGone = errors.New("the delivery is not stored any more")
+
 // Reason says why a delivery is dead.
 type Reason string
 
@@ -55,8 +59,8 @@ const (
 // not fit one, until it is done or dead. After that it is history.
 //
 // Most tell of one group. A digest tells of several. One that tells of none
-// stands for itself: it is a notice of alertchat's own, or was dead and is
-// retried. What it says cannot be planned anew.
+// stands alone: it is a notice of alertchat's own, or was dead and is retried.
+// What it says cannot be planned anew.
 type Delivery struct {
 	ID     int64  // given by the store, never reused; 0 before that
 	Space  string // the configured space's name
@@ -65,6 +69,7 @@ type Delivery struct {
 	Reason Reason // why it is dead; else empty
 	Title  string // one plain line for people: what it tells
 	Plain  bool   // whether it is the built-in text message after Chat refused the other
+	Notice string // the space of which it tells this one, as its fallback; empty for all but notices
 	Steps  []Step
 	Known  []Known // what is known of the groups once it is done
 	Covers []int64 // the notifications that it tells
@@ -164,7 +169,8 @@ type Outbox interface {
 	// Save stores a delivery. A new one (ID 0) gets its ID and from then on
 	// covers its notifications. One that is Done or Dead is settled in the same
 	// transaction: what is known of its groups is stored and the notifications
-	// that it covers are removed.
+	// that it covers are removed. It fails with [ErrGone] where it was stored and
+	// is not there any more.
 	Save(ctx context.Context, l Lease, d *Delivery) error
 	// Thaw forgets a planned delivery of which nothing can have happened. The
 	// notifications that it covers wait again.
@@ -187,7 +193,8 @@ type Ledger interface {
 // Reports is what a fallback space is told of others.
 type Reports interface {
 	// Undelivered returns up to limit notifications of the space that are not
-	// in Google Chat yet, oldest first.
+	// in Google Chat yet: first those of which the fallback space was not told,
+	// then the others, each the oldest first.
 	Undelivered(ctx context.Context, space string, limit int) ([]Undelivered, error)
 	// Unreported returns up to limit dead deliveries of all spaces that no
 	// fallback was told of, oldest first, without bodies, Known and Covers.
@@ -270,9 +277,11 @@ type Rendered struct {
 // Renderer turns tellings into messages. It never fails: what cannot be
 // rendered comes out as the built-in text message.
 type Renderer interface {
-	// Render renders the telling of one incident; or a digest, one message of
-	// as many of several tellings as fit it, at least one.
-	Render(tellings []incident.Telling, now time.Time) Rendered
+	// Render renders the telling of one incident.
+	Render(t incident.Telling, now time.Time) Rendered
+	// Digest renders one message of as many of several tellings as fit it, at
+	// least one, in the order given. more is how many groups wait besides them.
+	Digest(tellings []incident.Telling, more int, now time.Time) Rendered
 	// Plain renders the built-in text message of one telling, which needs no
 	// template. why is a short public sentence that it states.
 	Plain(t incident.Telling, now time.Time, why string) Rendered

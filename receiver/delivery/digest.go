@@ -15,23 +15,27 @@ import (
 const overdue = time.Minute
 
 // digest merges stories, the oldest first, into one message: as many as fit,
-// the worst first. Once the oldest is overdue it is the oldest ones that are
+// the worst first. more is how many groups wait besides. Once the oldest is overdue it is the oldest ones that are
 // told, so that nothing waits for ever behind what is worse.
-func (l *loop) digest(s *Space, place string, told []story, now time.Time) (*Delivery, error) {
+func (l *loop) digest(s *Space, place string, told []story, more int, now time.Time) (*Delivery, error) {
 	if now.Sub(told[0].out.Telling.ReceivedAt) < overdue {
 		slices.SortStableFunc(told, worse)
 	}
+	l.overflow = false
+	all := len(told)
 	told = l.together(told)
+	more += all - len(told)
 	if len(told) == 1 {
 		return told[0].plan(s, place, now)
 	}
 	// Which ones fit is known only once they are rendered. Those stand worst
 	// first as well.
-	rendered := s.Renderer.Render(tellings(told), now)
+	rendered := s.Renderer.Digest(tellings(told), more, now)
 	if fit := told[:rendered.Told]; !slices.IsSortedFunc(fit, worse) {
 		slices.SortStableFunc(fit, worse)
-		rendered = s.Renderer.Render(tellings(told), now)
+		rendered = s.Renderer.Digest(tellings(told), more, now)
 	}
+	l.overflow = rendered.Told < len(told)+more
 	if told = told[:rendered.Told]; len(told) == 1 {
 		return told[0].plan(s, place, now)
 	}
@@ -92,8 +96,10 @@ func (l *loop) together(told []story) []story {
 // takeApart takes back a digest that Chat does not take. Its groups are told in
 // smaller ones, in the end alone, until the one at fault is found.
 func (l *loop) takeApart(ctx context.Context, d *Delivery) error {
-	l.m.log.Warn("Google Chat does not take a digest; its groups are told in smaller ones",
-		"space", d.Space, "title", d.Title, "groups", len(d.Known), "err", d.Error)
+	if len(l.apart) == 0 {
+		l.m.log.Warn("Google Chat does not take a digest; its groups are told in smaller ones",
+			"space", d.Space, "title", d.Title, "groups", len(d.Known), "err", d.Error)
+	}
 	if err := l.m.store.Thaw(ctx, l.lease, d); err != nil {
 		return err
 	}

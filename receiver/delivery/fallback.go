@@ -1,7 +1,9 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -24,17 +26,18 @@ const (
 )
 
 // report tells fallback spaces of others: what fires in one that has failed for
-// long, that it is well again, and what was given up.
+// long, that it is well again, and what was given up. It also stores how spaces
+// are doing where that failed before.
 func (m *Manager) report(ctx context.Context, lease Lease) error {
 	m.mu.Lock()
 	spaces := slices.Collect(maps.Values(m.spaces))
 	m.mu.Unlock()
+	var errs []error
 	for _, s := range spaces {
-		if err := m.reportSpace(ctx, lease, s); err != nil {
-			return err
-		}
+		m.remember(ctx, lease, s.Name)
+		errs = append(errs, m.reportSpace(ctx, lease, s))
 	}
-	return m.reportDead(ctx, lease)
+	return errors.Join(append(errs, m.reportDead(ctx, lease))...)
 }
 
 // reportSpace tells a space's fallback how the space is doing, where it must
@@ -45,24 +48,55 @@ func (m *Manager) reportSpace(ctx context.Context, lease Lease, s *Space) error 
 		return nil
 	}
 	h, now := health.get(), time.Now()
-	switch {
-	case h.FailingSince.IsZero() && !h.ReportedAt.IsZero():
-		heading := fmt.Sprintf("✅ Messages reach the space %s again. What waited is told there.", s.Name)
-		if err := m.notify(ctx, lease, to, to.Renderer.Notice(heading, nil, nil, now), nil, nil); err != nil {
-			return err
-		}
-		now = time.Time{}
-	case h.FailingSince.IsZero(), elapsed(h.FailingSince, now) < s.FallbackAfter, elapsed(h.ReportedAt, now) < reportEvery:
-		return nil
-	default:
-		told, err := m.reportFailure(ctx, lease, s, to, h, now)
-		if err != nil || !told {
-			return err
-		}
+	if h.ReportedTo != to.Name {
+		h.ReportedAt = time.Time{} // this one was told nothing yet
 	}
-	_, after := health.change(func(h *Health) { h.ReportedAt = now })
-	m.remember(ctx, lease, s.Name, after)
-	return nil
+	switch {
+	case h.FailingSince.IsZero() && h.ReportedAt.IsZero():
+		return nil
+	case h.FailingSince.IsZero():
+		return m.reportRecovery(ctx, lease, s, to, h)
+	case elapsed(h.FailingSince, now) < s.FallbackAfter, elapsed(h.ReportedAt, now) < reportEvery:
+		return nil
+	}
+	return m.reportFailure(ctx, lease, s, to, h, now)
+}
+
+// reportRecovery tells to that a space is well again, once nothing waits any
+// more of what was told there.
+func (m *Manager) reportRecovery(ctx context.Context, lease Lease, s, to *Space, h Health) error {
+	undelivered, err := m.store.Undelivered(ctx, s.Name, waitingLimit)
+	if err != nil {
+		return err
+	}
+	if slices.ContainsFunc(undelivered, func(u Undelivered) bool { return u.Reported }) {
+		return nil
+	}
+	if unsent, err := m.unsent(ctx, s.Name, to); err != nil || unsent {
+		return err
+	}
+	m.reported(ctx, lease, s.Name, time.Time{}, "")
+	if h.LastSuccess.Before(h.ReportedAt) {
+		return nil // it was all given up, and that is told by itself
+	}
+	heading := fmt.Sprintf("✅ Messages reach the space %s again. Nothing of what was told here waits for it any more.", s.Name)
+	return m.notify(ctx, lease, s.Name, to, to.Renderer.Notice(m.where(heading), nil, nil, time.Now()), nil, nil)
+}
+
+// reported notes when the fallback of a space was told, before it is: if the
+// process ends in between, it is told once more rather than never corrected.
+func (m *Manager) reported(ctx context.Context, lease Lease, space string, at time.Time, to string) {
+	if health := m.healthOf(space); health != nil {
+		health.change(func(h *Health) { h.ReportedAt, h.ReportedTo = at, to })
+		m.remember(ctx, lease, space)
+	}
+}
+
+// unsent reports whether a notice to a space of another one is not sent yet. A
+// second one would say no more than the first, and later.
+func (m *Manager) unsent(ctx context.Context, of string, to *Space) (bool, error) {
+	planned, err := m.store.Planned(ctx, to.Name)
+	return slices.ContainsFunc(planned, func(d *Delivery) bool { return d.Notice == of }), err
 }
 
 // elapsed returns for how long something is over. What seems to be in the
@@ -75,51 +109,73 @@ func elapsed(since, now time.Time) time.Duration {
 }
 
 // reportFailure tells to what fires in a space that fails, as far as it has not
-// heard of it, and what has ended since. It returns whether there was any such.
-func (m *Manager) reportFailure(ctx context.Context, lease Lease, s, to *Space, h Health, now time.Time) (bool, error) {
+// heard of it, and what has ended since.
+func (m *Manager) reportFailure(ctx context.Context, lease Lease, s, to *Space, h Health, now time.Time) error {
+	if unsent, err := m.unsent(ctx, s.Name, to); err != nil || unsent {
+		return err
+	}
 	undelivered, err := m.store.Undelivered(ctx, s.Name, waitingLimit)
 	if err != nil {
-		return false, err
+		return err
 	}
-	told, taken, err := m.unreported(ctx, s.Name, undelivered, h.LastErrorAt)
+	first := h.ReportedAt.IsZero()
+	undelivered = known(undelivered, h, now, first)
+	told, taken, err := m.unreported(ctx, s.Name, undelivered)
 	if err != nil || len(taken) == 0 {
-		return false, err
+		return err
 	}
 	if len(told) == 0 {
-		return false, m.store.Report(ctx, lease, nil, taken, nil)
+		return m.store.Report(ctx, lease, nil, taken, nil)
 	}
-	heading := fmt.Sprintf("⚠️ Messages have not reached the space %s since %s: %s. %s.",
-		s.Name, h.FailingSince.UTC().Format("2 Jan 15:04 MST"), strings.TrimSuffix(h.LastError, "."), waits(told))
 	slices.SortStableFunc(told, func(a, b incident.Telling) int { return incident.WorseTelling(&a, &b) })
-	return true, m.notify(ctx, lease, to, to.Renderer.Notice(m.where(heading), told, nil, now), taken, nil)
+	heading := fmt.Sprintf("⚠️ Messages have not reached the space %s since %s: %s. %s",
+		s.Name, h.FailingSince.UTC().Format("2 Jan 15:04 MST"), strings.TrimSuffix(h.LastError, "."), news(told, first))
+	m.reported(ctx, lease, s.Name, now, to.Name)
+	return m.notify(ctx, lease, s.Name, to, to.Renderer.Notice(m.where(heading), told, nil, now), taken, nil)
 }
 
-// waits says how many groups wait.
-func waits(told []incident.Telling) string {
+// known returns the notifications of which it is known that they do not arrive:
+// since each was received, an attempt has failed. What seems to come from the
+// future is from before the clock was set back. Where the fallback is told the
+// first time, it has heard of none.
+func known(undelivered []Undelivered, h Health, now time.Time, first bool) []Undelivered {
+	var out []Undelivered
+	for _, u := range undelivered {
+		if u.ReceivedAt.After(h.LastErrorAt) && !u.ReceivedAt.After(now) {
+			continue
+		}
+		u.Reported = u.Reported && !first
+		out = append(out, u)
+	}
+	slices.SortFunc(out, func(a, b Undelivered) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// news says how many groups a notice tells of.
+func news(told []incident.Telling, first bool) string {
 	firing := 0
 	for i := range told {
 		if told[i].Payload.Status == alert.Firing {
 			firing++
 		}
 	}
-	if firing == len(told) {
-		return fmt.Sprintf("Firing there: %d", firing)
+	switch {
+	case first && firing == len(told):
+		return fmt.Sprintf("Groups that fire there: %d.", firing)
+	case first:
+		return fmt.Sprintf("Groups that fire there: %d; resolved: %d.", firing, len(told)-firing)
+	default:
+		return fmt.Sprintf("New since the last message here: %d firing, %d resolved.", firing, len(told)-firing)
 	}
-	return fmt.Sprintf("Firing there: %d, resolved: %d", firing, len(told)-firing)
 }
 
 // unreported folds what a fallback space has not heard of, group by group, on
-// top of what it has. Only what was received before the given time counts: of
-// what came later nobody knows yet that it fails. taken are the notifications
-// that were looked at.
-func (m *Manager) unreported(ctx context.Context, space string, undelivered []Undelivered, before time.Time) (told []incident.Telling, taken []int64, err error) {
+// top of what it has. taken are the notifications that were looked at.
+func (m *Manager) unreported(ctx context.Context, space string, undelivered []Undelivered) (told []incident.Telling, taken []int64, err error) {
 	reported := make(map[int64]bool)
 	fresh := make(map[alert.Group]bool)
 	var waiting []Waiting
 	for _, u := range undelivered {
-		if u.ReceivedAt.After(before) {
-			continue
-		}
 		waiting = append(waiting, u.Waiting)
 		reported[u.ID] = u.Reported
 		fresh[u.Group] = fresh[u.Group] || !u.Reported
@@ -215,38 +271,57 @@ func (m *Manager) reportDead(ctx context.Context, lease Lease) error {
 
 func (m *Manager) reportDeaths(ctx context.Context, lease Lease, name string, dead []*Delivery, now time.Time) error {
 	m.mu.Lock()
-	s, to, known, last := m.spaces[name], m.spaces[m.root], m.root != "", m.mourned[name]
+	s, to, ready, last := m.spaces[name], m.spaces[m.root], m.root != "", m.mourned[name]
 	if s != nil {
 		to = m.spaces[s.Fallback]
 	}
 	m.mu.Unlock()
-	if !known || now.Sub(last) < reportEvery {
+	if !ready || now.Sub(last) < reportEvery {
 		return nil
 	}
 	ids := make([]int64, len(dead))
 	lines := make([]string, len(dead))
-	why := make(map[Reason]int)
 	for i, d := range dead {
 		ids[i] = d.ID
 		lines[i] = d.Title
-		why[d.Reason]++
 	}
 	if to == nil {
 		return m.store.Report(ctx, lease, nil, nil, ids)
 	}
-	var reasons []string
-	for _, reason := range slices.Sorted(maps.Keys(why)) {
-		reasons = append(reasons, fmt.Sprintf("%d %s", why[reason], reason.inWords()))
+	if unsent, err := m.unsent(ctx, name, to); err != nil || unsent {
+		return err
 	}
-	heading := fmt.Sprintf("⚠️ Messages for the space %s were given up: %s. They are kept, and the status page has a button to send them again.",
-		name, strings.Join(reasons, ", "))
-	if err := m.notify(ctx, lease, to, to.Renderer.Notice(m.where(heading), nil, lines, now), nil, ids); err != nil {
+	again := "They are kept, and the status page has a button to send them again."
+	if s == nil {
+		again = "They are kept; put the space back into the config to send them again."
+	}
+	heading := fmt.Sprintf("⚠️ Messages for the space %s were given up: %s. %s", name, causes(dead), again)
+	if err := m.notify(ctx, lease, name, to, to.Renderer.Notice(m.where(heading), nil, lines, now), nil, ids); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	m.mourned[name] = now
 	m.mu.Unlock()
 	return nil
+}
+
+// causes says why deliveries died, and what was the last that Chat said.
+func causes(dead []*Delivery) string {
+	why := make(map[Reason]int)
+	last := make(map[Reason]string)
+	for _, d := range dead {
+		why[d.Reason]++
+		last[d.Reason] = cmp.Or(d.Error, last[d.Reason])
+	}
+	var causes []string
+	for _, reason := range slices.Sorted(maps.Keys(why)) {
+		cause := fmt.Sprintf("%d %s", why[reason], reason.inWords())
+		if last[reason] != "" {
+			cause += " (" + strings.TrimSuffix(last[reason], ".") + ")"
+		}
+		causes = append(causes, cause)
+	}
+	return strings.Join(causes, ", ")
 }
 
 // inWords says why a delivery is dead to people.
@@ -257,7 +332,7 @@ func (r Reason) inWords() string {
 	case Expired:
 		return "not delivered within max_age"
 	case SpaceRemoved:
-		return "since the space is gone from the config"
+		return "because the space is gone from the config"
 	}
 	return string(r)
 }
@@ -271,11 +346,11 @@ func (m *Manager) where(heading string) string {
 	return heading + "\n" + m.statusURL
 }
 
-// notify plans a message of alertchat's own to a space.
-func (m *Manager) notify(ctx context.Context, lease Lease, to *Space, r Rendered, notifications, dead []int64) error {
+// notify plans a message of alertchat's own to a space, of another one.
+func (m *Manager) notify(ctx context.Context, lease Lease, of string, to *Space, r Rendered, notifications, dead []int64) error {
 	now := time.Now()
 	d := &Delivery{
-		Space: to.Name, Status: Planned, Plain: true, Title: r.Title, ReceivedAt: now, LatestAt: now, CreatedAt: now,
+		Space: to.Name, Status: Planned, Notice: of, Title: r.Title, ReceivedAt: now, LatestAt: now, CreatedAt: now,
 	}
 	var err error
 	if d.Steps, err = steps(r.Messages, Create, incident.Thread{}); err != nil {

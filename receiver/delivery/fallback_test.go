@@ -53,7 +53,7 @@ func TestTheFallbackIsToldWhatFiresWhereASpaceFails(t *testing.T) {
 		r.wantLike(db)
 		r.wait(2 * time.Minute)
 		// What has ended before anybody heard of it is not worth a night.
-		r.wantLike(db, []string{"⚠️ Messages have not reached the space ops since", "404", "Firing there: 2", "; c first A; a first A"})
+		r.wantLike(db, []string{"⚠️ Messages have not reached the space ops since", "404", "Groups that fire there: 2.", "; c first A; a first A"})
 		if strings.Contains(r.texts(db)[0], "b first") {
 			t.Errorf("the fallback is told %q, with what fires no more", r.texts(db)[0])
 		}
@@ -63,10 +63,10 @@ func TestTheFallbackIsToldWhatFiresWhereASpaceFails(t *testing.T) {
 		r.post("ops", "d/A")
 		r.post("ops", "c/A!critical") // a copy
 		r.wait(3 * time.Minute)
-		r.wantLike(db, nil, []string{"Firing there: 1", "d first A"})
+		r.wantLike(db, nil, []string{"New since the last message here: 1 firing, 0 resolved.", "d first A"})
 		r.post("ops", "c/-A!critical")
 		r.wait(3 * time.Minute)
-		r.wantLike(db, nil, nil, []string{"Firing there: 0, resolved: 1", "c end -A"})
+		r.wantLike(db, nil, nil, []string{"New since the last message here: 0 firing, 1 resolved.", "c end -A"})
 
 		r.chat.Heal(ops)
 		r.wait(5 * time.Minute)
@@ -86,7 +86,7 @@ func TestTheFallbackIsToldInOneMessage(t *testing.T) {
 		r.run()
 		r.flood("ops", 0, 200)
 		r.wait(7 * time.Minute)
-		r.wantLike(db, []string{"Firing there: 200", "g0 first A", "g199 first A"})
+		r.wantLike(db, []string{"Groups that fire there: 200.", "g0 first A", "g199 first A"})
 	})
 }
 

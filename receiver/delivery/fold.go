@@ -14,6 +14,10 @@ const (
 	// one may be 32 MiB large. The rest comes in a later turn.
 	foldLimit = 64
 	foldBytes = 4 << 20
+	// foldGroups is of how many groups tellings are in memory for a loop at
+	// once, more than fit one digest; and readBytes how much of their bodies.
+	foldGroups = 1000
+	readBytes  = 256 << 10
 )
 
 // queued is a group with what waits of it, the oldest first.
@@ -51,18 +55,20 @@ func queue(waiting []Waiting, skip map[alert.Group]bool) []queued {
 }
 
 // portion returns what may be in memory at once of the first groups of a queue:
-// the oldest notifications of each, and at least one in all.
+// the oldest notifications of each, and at least one in all. A group that would
+// be cut off is left to a later turn: it would be told as it was, not as it is.
 func portion(q []queued, groups int) []queued {
 	var batch []queued
 	room := foldBytes
-	for i := range q[:groups] {
-		if room <= 0 {
-			break
-		}
+	for i := range q[:min(groups, foldGroups)] {
+		most := min(len(q[i].notes), foldLimit)
 		n := 0
-		for n < len(q[i].notes) && n < foldLimit && room > 0 {
+		for n < most && room > 0 {
 			room -= q[i].notes[n].Bytes
 			n++
+		}
+		if n < most && i > 0 {
+			break
 		}
 		batch = append(batch, queued{group: q[i].group, notes: q[i].notes[:n]})
 	}
@@ -77,15 +83,28 @@ type story struct {
 	taken []int64 // the notifications that it is the outcome of
 }
 
-// stories reads the notifications of a batch and folds those of each group.
+// stories reads the notifications of a batch and folds those of each group. Few
+// of them are in memory before they are folded.
 func (l *loop) stories(ctx context.Context, space string, batch []queued, o incident.Options) ([]story, error) {
-	read, err := l.m.read(ctx, space, batch)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]story, len(batch))
-	for i := range batch {
-		out[i] = fold(&batch[i], read.known[i], read.notes, o)
+	out := make([]story, 0, len(batch))
+	for len(out) < len(batch) {
+		part, room := batch[len(out):], readBytes
+		for i := range part {
+			if room <= 0 {
+				part = part[:i]
+				break
+			}
+			for _, n := range part[i].notes {
+				room -= n.Bytes
+			}
+		}
+		read, err := l.m.read(ctx, space, part)
+		if err != nil {
+			return nil, err
+		}
+		for i := range part {
+			out = append(out, fold(&part[i], read.known[i], read.notes, o))
+		}
 	}
 	return out, nil
 }

@@ -34,9 +34,12 @@ type loop struct {
 	stale   bool        // whether planned is to be read from the store
 	// apart has the groups of digests that Chat refused: of how many, at most, a
 	// digest may be that tells of one.
-	apart   map[alert.Group]int
-	said    string // the trouble that was logged last
-	backoff backoff
+	apart    map[alert.Group]int
+	overflow bool        // whether the last digest had no room for all
+	last     alert.Group // what the last message of one group told of
+	alone    bool        // whether the last message stood alone
+	said     string      // the trouble that was logged last
+	backoff  backoff
 
 	foreign atomic.Bool // whether others may have planned or settled something
 }
@@ -208,11 +211,12 @@ func (l *loop) take(ctx context.Context, p *pace) bool {
 }
 
 // choose returns the delivery to attempt: the oldest planned one, or a new one.
-// A delivery that keeps being refused steps aside for another group's.
+// A delivery that keeps being refused steps aside for another group's. What
+// stands alone takes turns with what is news.
 func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, error) {
 	skip := make(map[alert.Group]bool)
 	for _, d := range l.planned {
-		if d.refusals < stepAside {
+		if d.refusals < stepAside && !(l.alone && d.standsAlone()) {
 			return d, nil
 		}
 		for _, k := range d.Known {
@@ -220,13 +224,18 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 		}
 	}
 	d, err := l.next(ctx, s, place, skip)
-	if err != nil {
-		return nil, err
+	if err != nil || d != nil {
+		return d, err
 	}
-	if d == nil && len(l.planned) > 0 {
+	for _, d := range l.planned {
+		if d.refusals < stepAside {
+			return d, nil
+		}
+	}
+	if len(l.planned) > 0 {
 		return l.planned[0], nil
 	}
-	return d, nil
+	return nil, nil //nolint:nilnil // nothing to tell is no error
 }
 
 // next plans and freezes the next delivery of what waits.

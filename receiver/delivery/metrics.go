@@ -94,10 +94,12 @@ func (m *metrics) forget(space string) {
 	m.dead.DeletePartialMatch(l)
 }
 
-// standBy says that somebody else delivers, and knows which spaces fail.
-func (m *metrics) standBy() {
+// standBy says that somebody else delivers, and knows which of the spaces fail.
+func (m *metrics) standBy(spaces []string) {
 	m.delivering.Set(0)
-	m.failing.Reset()
+	for _, name := range spaces {
+		m.failing.WithLabelValues(name).Set(0)
+	}
 }
 
 func (m *metrics) folds(space string, folded map[incident.Folded]int) {

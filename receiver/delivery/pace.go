@@ -29,10 +29,12 @@ type paced struct {
 	rate  float64
 }
 
-// pace says when a place may be written to. It counts from when a request was
-// on its way: what Google counts is when they arrive, and the first one over a
-// new connection takes longer to get there. A limiter that counts from when an
-// attempt begins would let the second one come too early.
+// pace says when a place may be written to. What Google counts is when requests
+// arrive, and one takes longer to get there than another, the first one over a
+// new connection above all. So it counts from when a request was on its way, for
+// other loops of the place, and then from its answer: it arrived before that. A
+// limiter that counts from when an attempt begins would let the next one come too
+// early.
 type pace struct {
 	mu       sync.Mutex // guards what follows
 	interval time.Duration

@@ -19,10 +19,13 @@ const waitingLimit = 10_000
 func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
 	q := queue(waiting, skip)
 	for len(q) > 0 {
-		merge := s.Digest > 0 && len(q) >= max(s.Digest, 2)
+		merge := s.Digest > 0 && len(q) >= l.enough(s)
 		groups := 1
 		if merge {
 			groups = len(q)
+		} else if len(q) > 1 && q[0].group == l.last {
+			// One that changes all the time holds up no other.
+			q[0], q[1] = q[1], q[0]
 		}
 		batch := portion(q, groups)
 		stories, err := l.stories(ctx, s.Name, batch, s.Told)
@@ -34,9 +37,10 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 			return nil, err
 		}
 		if len(told) > 0 {
-			if merge && len(told)+len(q)-len(batch) >= s.Digest {
-				return l.digest(s, place, told, time.Now())
+			if more := len(q) - len(batch); merge && len(told)+more >= l.enough(s) {
+				return l.digest(s, place, told, more, time.Now())
 			}
+			l.overflow, l.last = false, told[0].group
 			return told[0].plan(s, place, time.Now())
 		}
 		for i := range batch {
@@ -94,4 +98,13 @@ func (l *loop) retell(ctx context.Context, d *Delivery) (*incident.Telling, erro
 		return nil, err
 	}
 	return again[0].out.Telling, nil
+}
+
+// enough is from how many groups on they are merged. What a digest had no room
+// for goes into another, however few they are.
+func (l *loop) enough(s *Space) int {
+	if l.overflow {
+		return 2
+	}
+	return max(s.Digest, 2)
 }

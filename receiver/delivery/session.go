@@ -3,6 +3,8 @@ package delivery
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -76,8 +78,7 @@ func (m *Manager) session(ctx context.Context, stop <-chan struct{}, lease Lease
 	m.metrics.delivering.Set(1)
 	for _, c := range []chore{{goneCheck, m.adopt}, {reportCheck, m.report}, {m.poll, m.lookAround}} {
 		running.Go(func() {
-			// What else goes wrong is the store's trouble, which it tells itself.
-			if errors.Is(c.run(ctx, end, lease), ErrLeaseLost) {
+			if errors.Is(m.repeat(ctx, end, lease, c), ErrLeaseLost) {
 				lose()
 			}
 		})
@@ -97,25 +98,36 @@ func (m *Manager) session(ctx context.Context, stop <-chan struct{}, lease Lease
 	m.mu.Unlock()
 	running.Wait()
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	clear(m.ending)
-	m.mu.Unlock()
-	m.metrics.standBy()
+	m.metrics.standBy(slices.Collect(maps.Keys(m.health)))
 	return nil
 }
 
-// run does the chore until end is closed or the lease is lost.
-func (c chore) run(ctx context.Context, end <-chan struct{}, lease Lease) error {
+// repeat does a chore until end is closed or the lease is lost. What else goes
+// wrong is logged once.
+func (m *Manager) repeat(ctx context.Context, end <-chan struct{}, lease Lease, c chore) error {
 	if c.every == 0 {
 		return nil
 	}
+	said := ""
 	tick := time.NewTicker(c.every)
 	defer tick.Stop()
 	for {
 		select {
 		case <-tick.C:
-			if err := c.do(ctx, lease); errors.Is(err, ErrLeaseLost) {
+			err := c.do(ctx, lease)
+			if errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
 				return err
 			}
+			text := ""
+			if err != nil {
+				text = err.Error()
+			}
+			if text != said && text != "" {
+				m.log.Warn("What is done beside delivery fails; it is tried again", "err", err)
+			}
+			said = text
 		case <-end:
 			return nil
 		case <-ctx.Done():
@@ -125,8 +137,12 @@ func (c chore) run(ctx context.Context, end <-chan struct{}, lease Lease) error 
 }
 
 // lookAround wakes the loops of the spaces for which other processes may have
-// stored something.
-func (m *Manager) lookAround(ctx context.Context, _ Lease) error {
+// stored something. Where nothing is written for long, only a write tells that
+// the lease was lost.
+func (m *Manager) lookAround(ctx context.Context, lease Lease) error {
+	if !m.store.Holds(lease, 0) {
+		return m.store.Discard(ctx, lease, "", nil, nil)
+	}
 	names, err := m.store.Spaces(ctx)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package incident
 
 import (
 	"slices"
+	"time"
 
 	"github.com/prometheus/alertmanager/template"
 
@@ -128,7 +129,7 @@ func (f *fold) add(n Notification, m Meaning) {
 // to those of the payload.
 func (f *fold) telling(before, after State) (t *Telling, fired []bool) {
 	p := *f.last.Payload
-	p.Alerts = slices.Clone(p.Alerts)
+	p.Alerts = f.current(p.Alerts, after)
 	t = &Telling{
 		Group: p.Group(), Payload: &p, Unknown: f.last.Unknown,
 		ID: after.ID, StartedAt: after.StartedAt,
@@ -152,8 +153,37 @@ func (f *fold) telling(before, after State) (t *Telling, fired []bool) {
 		p.Alerts[i].Status = after.status(&p.Alerts[i])
 	}
 	p.Summarize()
+	if after.Open {
+		p.Status = alert.Firing // also where a late notification lists nothing that fires
+	}
 	t.Kind = kind(before, after, len(f.order) > 0, slices.Contains(fired, true))
 	return t, fired
+}
+
+// current returns the alerts of the last notification as they are known. One that
+// has fired anew since it was listed is of the later start, unless that is listed
+// too, or it is news itself that it had fired or ended before.
+func (f *fold) current(listed []template.Alert, after State) []template.Alert {
+	here := make(map[episode]bool, len(listed))
+	for i := range listed {
+		here[episodeOf(&listed[i])] = true
+	}
+	alerts := make([]template.Alert, 0, len(listed))
+	for _, a := range listed {
+		k, ok := after.Alerts[a.Fingerprint]
+		newer := episode{a.Fingerprint, k.StartsAt.UnixNano()}
+		if ok && k.StartsAt.After(a.StartsAt) && !here[newer] && f.episodes[episodeOf(&a)] == nil {
+			a.StartsAt, a.EndsAt = k.StartsAt, time.Time{}
+			if k.Resolved {
+				a.EndsAt = k.LearnedAt
+			}
+			if f.episodes[newer] != nil {
+				continue // it comes with the news
+			}
+		}
+		alerts = append(alerts, a)
+	}
+	return alerts
 }
 
 // status is that of an alert as far as it is known. What a telling shows must

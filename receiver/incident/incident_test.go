@@ -119,6 +119,12 @@ func TestSequences(t *testing.T) {
 		{"the copy of a repeat within a minute is a duplicate", all, []step{
 			{0, "A", "first A*"}, {60, "A repeat", "repeat A"}, {60.5, "A repeat", "duplicate"}, {62, "A repeat", "repeat A"},
 		}},
+		{"late news does not take back that an alert fires anew", all, []step{
+			{0, "A B", "first A* B*"}, {25, "A@25 B", "change A@25* B"}, {26, "-A -B", "change A@25 -B*"}, {30, "-A@25", "end -A@25*"},
+		}},
+		{"nor that it has ended since", all, []step{
+			{0, "A B", "first A* B*"}, {25, "A@25 B", "change A@25* B"}, {26, "-A@25 B", "change -A@25* B"}, {27, "-A -B", "end -A@25 -B*"},
+		}},
 		{"the clock is set back an hour: what is told is told, and a repeat is one", all, []step{
 			{600, "A", "first A*"}, {540, "A", "repeat A"}, {541, "A", "duplicate"}, {545, "A B@544", "change A B@544*"}, {546, "-A -B@544", "end -A* -B@544*"},
 		}},

@@ -36,7 +36,7 @@ func (s *rendering) digestCard(o *overview) Rendered {
 	room := maxMessage - frameRoom - 2*jsonLen(o.text(0)) - jsonLen(o.title(0))
 	var firing, resolved groupList
 	told := 0
-	for ; told < o.groups(); told++ {
+	for ; told < len(s.tellings); told++ {
 		t := &s.tellings[told]
 		list := &firing
 		if !fires(t) {
@@ -57,8 +57,8 @@ func (s *rendering) digestCard(o *overview) Rendered {
 	}
 	card := &chat.Card{Header: &chat.Header{Title: o.standing(), Subtitle: o.share(told)}}
 	for _, section := range []chat.Section{
-		firing.section("🔴 Firing", o.firing, o.resolved > 0),
-		resolved.section("✅ Resolved", o.resolved, o.firing > 0),
+		firing.section("🔴 Firing", o.firing, o.more == 0, o.resolved > 0),
+		resolved.section("✅ Resolved", o.resolved, o.more == 0, o.firing > 0),
 		tail,
 	} {
 		if len(section.Widgets) > 0 {
@@ -71,7 +71,7 @@ func (s *rendering) digestCard(o *overview) Rendered {
 			CardsV2: []chat.CardWithID{{CardID: "digest", Card: card}},
 		}},
 		Told:  told,
-		Title: o.title(told),
+		Title: o.outline(told),
 	}
 }
 
@@ -89,7 +89,7 @@ func (s *rendering) digestText(o *overview) Rendered {
 	return Rendered{
 		Messages: []*chat.Message{{Text: strings.Join(all, "\n")}},
 		Told:     told,
-		Title:    o.title(told),
+		Title:    o.outline(told),
 	}
 }
 
@@ -193,10 +193,13 @@ func (l *groupList) add(line string) {
 }
 
 // section returns the lines as a section, which needs a header where there is
-// another besides it. all is how many groups there are of the kind.
-func (l *groupList) section(name string, all int, headed bool) chat.Section {
+// another besides it. all is how many groups there are of the kind, if that is
+// known.
+func (l *groupList) section(name string, all int, known, headed bool) chat.Section {
 	section := chat.Section{Widgets: l.widgets}
 	switch {
+	case headed && !known:
+		section.Header = fmt.Sprintf("<b>%s (%s here)</b>", name, thousands(l.lines))
 	case headed && l.lines < all:
 		section.Header = fmt.Sprintf("<b>%s (%s of %s)</b>", name, thousands(l.lines), thousands(all))
 	case headed:

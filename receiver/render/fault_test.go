@@ -391,7 +391,7 @@ func TestPlainSaysWhatMatters(t *testing.T) {
 	r := renderer(t, nil)
 	got := r.Plain(telling(t, payload(t, "basic-09.json")), noon(), "The template <users/all> failed.")
 	sound(t, got)
-	want := "🔴 Fifty · 30 FIRING, 20 resolved · critical · since 12:20 UTC\nThe template <\u200busers/all> failed."
+	want := "🔴 Fifty · 30 FIRING, 20 resolved · critical · prod-eu-1 · since 12:20 UTC\nThe template <\u200busers/all> failed."
 	if got.Messages[0].Text != want || len(got.Messages[0].CardsV2) > 0 {
 		t.Errorf("text = %q, want %q", got.Messages[0].Text, want)
 	}

@@ -27,8 +27,8 @@ func TestANoticeIsAHeadingAndALineForEach(t *testing.T) {
 			[]incident.Telling{firing, resolved},
 			[]string{"🔴 DiskFull", "🔴 *A*\n<users/all>"},
 			heading + " 2 groups wait:\n" +
-				"🔴 KubePodCrashLooping · 3 FIRING · critical · since 12:43 UTC\n" +
-				"✅ KubeDeploymentReplicasMismatch · 3 RESOLVED · warning · began 12:44 UTC\n" +
+				"🔴 KubePodCrashLooping · 3 FIRING · critical · prod-eu-1 · shop-0000 · since 12:43 UTC\n" +
+				"✅ KubeDeploymentReplicasMismatch · 3 RESOLVED · warning · prod-eu-1 · shop-0099 · began 12:44 UTC\n" +
 				"🔴 DiskFull\n🔴 ∗A∗ <\u200busers/all>",
 			heading + " 2 groups wait:",
 		},
@@ -61,8 +61,8 @@ func TestANoticeCountsWhatDoesNotFit(t *testing.T) {
 		line            string
 		least           int // of what fits
 	}{
-		{"groups", "Down:", 1000, 0, "", 50},
-		{"groups and lines", "Down:", 1000, 1000, "x", 50},
+		{"groups", "Down:", 1000, 0, "", 40},
+		{"groups and lines", "Down:", 1000, 1000, "x", 40},
 		{"lines", "Down:", 0, 5000, "🔴 DiskFull", 250},
 		{"long lines", "Down:", 10, 100, long, 20},
 		{"a long heading", long, 200, 10, long, 5},
@@ -102,7 +102,7 @@ func TestANoticeNeedsNoTemplate(t *testing.T) {
 	r := renderer(t, func(s *render.Space) { s.Text, s.Message = broken, broken })
 	tellings := flood(1)
 	tellings[0].Kind, tellings[0].Repeat, tellings[0].Unknown = incident.Repeat, 2, "nowhere"
-	want := "Down:\n🔴 KubePodCrashLooping · 3 FIRING · critical · since 12:44 UTC · reminder 2 · posted to an unknown space: nowhere"
+	want := "Down:\n🔴 KubePodCrashLooping · 3 FIRING · critical · prod-eu-1 · shop-0000 · since 12:44 UTC · reminder 2 · posted to an unknown space: nowhere"
 	got := r.Notice("Down:", tellings, nil, noon())
 	if got.Messages[0].Text != want || len(got.Failures) > 0 {
 		t.Errorf("text = %q, %v, want %q", got.Messages[0].Text, got.Failures, want)

@@ -19,6 +19,7 @@ const (
 // for among them.
 type overview struct {
 	firing, resolved int
+	more             int      // groups that nobody has looked at
 	icon             string   // of the worst
 	names            []string // of the first groups, each name once
 	counts           map[string]int
@@ -26,7 +27,7 @@ type overview struct {
 
 // overview looks at all groups without rendering any.
 func (s *rendering) overview() *overview {
-	o := &overview{counts: map[string]int{}}
+	o := &overview{more: s.behind, counts: map[string]int{}}
 	worst := &Data{Status: alert.Resolved}
 	for i := range s.tellings {
 		t := &s.tellings[i]
@@ -67,15 +68,19 @@ func (s *rendering) name(t *incident.Telling) string {
 	return plainName(newData(s.r.space.Name, t))
 }
 
-func (o *overview) groups() int { return o.firing + o.resolved }
+// groups is how many there are in all.
+func (o *overview) groups() int { return o.firing + o.resolved + o.more }
 
-// standing says how many groups there are, and how they stand.
+// standing says how many groups there are and, where all were looked at, how they
+// stand.
 func (o *overview) standing() string {
 	text := fmt.Sprintf("%s %s groups of alerts", o.icon, thousands(o.groups()))
-	switch o.groups() {
-	case o.firing:
+	switch {
+	case o.more > 0:
+		return text
+	case o.resolved == 0:
 		return text + ", all firing"
-	case o.resolved:
+	case o.firing == 0:
 		return text + ", all resolved"
 	}
 	return fmt.Sprintf("%s: %s firing, %s resolved", text, thousands(o.firing), thousands(o.resolved))
@@ -100,7 +105,15 @@ func (o *overview) title(told int) string {
 
 // text is what a phone shows in place of the card: the title, and what the worst
 // groups are.
-func (o *overview) text(told int) string {
+func (o *overview) text(told int) string { return o.title(told) + "\n" + o.worst() }
+
+// outline is the same in one line for people, of no syntax.
+func (o *overview) outline(told int) string {
+	return cut(o.title(told)+": "+strings.ReplaceAll(o.worst(), zeroWidth, ""), outlineRunes, 3*outlineRunes)
+}
+
+// worst names the first groups.
+func (o *overview) worst() string {
 	names := make([]string, 0, namedGroups+1)
 	for i, name := range o.names {
 		if i == namedGroups {
@@ -112,7 +125,7 @@ func (o *overview) text(told int) string {
 		}
 		names = append(names, name)
 	}
-	return o.title(told) + "\n" + strings.Join(names, " · ")
+	return strings.Join(names, " · ")
 }
 
 // thousands returns a number with a comma before each three digits.

@@ -38,10 +38,15 @@ func plainTelling(t *incident.Telling, now time.Time) string {
 
 // groupLine is a telling in one line of no syntax. d is its data.
 func groupLine(t *incident.Telling, d *Data, now time.Time) string {
+	l, _ := lookOf(d)
+	return l.icon + " " + cut(plainName(d), 200, 600) + " · " + standing(t, d, now)
+}
+
+// standing says how a group stands: its state, how many, how bad, where, since
+// when.
+func standing(t *incident.Telling, d *Data, now time.Time) string {
 	firing, resolved := count(d)
 	var b strings.Builder
-	l, _ := lookOf(d)
-	b.WriteString(l.icon + " " + cut(plainName(d), 200, 600) + " · ")
 	if firing+resolved > 1 && d.TruncatedAlerts == 0 {
 		fmt.Fprintf(&b, "%d ", cmp.Or(firing, resolved))
 	}
@@ -57,6 +62,11 @@ func groupLine(t *incident.Telling, d *Data, now time.Time) string {
 	}
 	if d.Severity != "" {
 		b.WriteString(" · " + cut(plainLine(d.Severity), 40, 120))
+	}
+	for _, label := range []string{"cluster", "namespace", "service", "instance"} {
+		if where := plainLine(d.CommonLabels[label]); where != "" {
+			b.WriteString(" · " + cut(where, 60, 180))
+		}
 	}
 	if at := d.Incident.StartedAt; !at.IsZero() {
 		b.WriteString(" · " + since + " " + plainTime(at, now))

@@ -296,11 +296,17 @@ func (r *Renderer) where(key string) string {
 	return "spaces[" + r.space.Name + "]." + key
 }
 
-// Render renders the telling of one incident; or a digest, one message of as
-// many of several tellings as fit it, at least one, in the order given. It never
+// Render renders the telling of one incident; or, of several, a digest. It never
 // fails and never panics: what cannot be rendered comes out as the built-in text
 // message, and the result says why.
-func (r *Renderer) Render(tellings []incident.Telling, now time.Time) (out Rendered) {
+func (r *Renderer) Render(tellings []incident.Telling, now time.Time) Rendered {
+	return r.Digest(tellings, 0, now)
+}
+
+// Digest renders one message of as many tellings as fit it, at least one, in the
+// order given. more is how many groups follow besides them. It fails as little
+// as [Renderer.Render].
+func (r *Renderer) Digest(tellings []incident.Telling, more int, now time.Time) (out Rendered) {
 	if len(tellings) == 0 {
 		return Rendered{Messages: []*chat.Message{{Text: "Nothing to tell."}}, Title: "nothing to tell"}
 	}
@@ -317,6 +323,7 @@ func (r *Renderer) Render(tellings []incident.Telling, now time.Time) (out Rende
 		return out
 	}
 	if len(tellings) > 1 {
+		s.behind = more
 		out = s.digest()
 	} else {
 		out = s.single()
@@ -324,7 +331,7 @@ func (r *Renderer) Render(tellings []incident.Telling, now time.Time) (out Rende
 	out.Notes, out.Failures = append(s.notes, out.Notes...), append(s.failures, out.Failures...)
 	out.Links = s.links
 	if out.Title == "" {
-		out.Title = s.title()
+		out.Title = cut(s.title()+" · "+standing(&tellings[0], s.data, now), outlineRunes, 3*outlineRunes)
 	}
 	s.end() // not deferred: after a panic the executor is not used again
 	return out

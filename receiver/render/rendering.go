@@ -24,6 +24,7 @@ const (
 	textBytes   = 8_000 // of a text beside a card
 	maxTitle    = 160   // runes; a phone shows a third of them
 	titleBytes  = 1_000
+	outlineRunes = 300 // of the line for people that is in no message
 	summaryMax  = 5_000
 	buttonRoom  = 5_000
 	maxButton   = 40    // runes of its text
@@ -37,6 +38,7 @@ const (
 type rendering struct {
 	r        *Renderer
 	tellings []incident.Telling
+	behind   int // groups that a digest has not been handed
 	now      time.Time
 	data     *Data     // of the first telling
 	own      *executor // with the user's templates

@@ -13,7 +13,7 @@ import (
 
 // deliveryColumns are the columns of a delivery but for its plan and whether
 // it is reported.
-const deliveryColumns = `id, status, space, ended_at, created_at, received_at, latest_at, attempts, plain, place, reason, title, error, steps`
+const deliveryColumns = `id, status, space, ended_at, created_at, received_at, latest_at, attempts, plain, notice, place, reason, title, error, steps`
 
 // plan is what a delivery is frozen as, apart from its steps. The bodies are
 // kept as bytes: JSON within JSON would not come out byte for byte as it was.
@@ -125,7 +125,7 @@ func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	r.bytes += len(stepsText) + len(planText)
 	r.columns = []any{
 		string(d.Status), d.Space, millis(ended), millis(d.CreatedAt), millis(d.ReceivedAt), millis(d.LatestAt), d.Attempts,
-		plain, d.Place, string(d.Reason), d.Title, d.Error, string(stepsText), string(planText),
+		plain, d.Notice, d.Place, string(d.Reason), d.Title, d.Error, string(stepsText), string(planText),
 	}
 	return r, nil
 }
@@ -144,8 +144,8 @@ func encodePlan(d *delivery.Delivery) ([]byte, error) {
 
 func (r *deliveryRow) insert(ctx context.Context, w *statements) (err error) {
 	r.id, err = w.insert(ctx, `INSERT INTO deliveries (
-		status, space, ended_at, created_at, received_at, latest_at, attempts, plain, place, reason, title, error, steps, plan)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, r.columns...)
+		status, space, ended_at, created_at, received_at, latest_at, attempts, plain, notice, place, reason, title, error, steps, plan)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)`, r.columns...)
 	if err != nil {
 		return err
 	}
@@ -157,13 +157,13 @@ func (r *deliveryRow) insert(ctx context.Context, w *statements) (err error) {
 
 func (r *deliveryRow) update(ctx context.Context, w *statements) error {
 	n, err := w.exec(ctx, `UPDATE deliveries SET status = $1, space = $2, ended_at = $3, created_at = $4, received_at = $5,
-		latest_at = $6, attempts = $7, plain = $8, place = $9, reason = $10, title = $11, error = $12, steps = $13, plan = $14
-		WHERE id = $15`, append(slices.Clone(r.columns), r.id)...)
+		latest_at = $6, attempts = $7, plain = $8, notice = $9, place = $10, reason = $11, title = $12, error = $13, steps = $14, plan = $15
+		WHERE id = $16`, append(slices.Clone(r.columns), r.id)...)
 	if err != nil {
 		return err
 	}
 	if n == 0 {
-		return fmt.Errorf("delivery %d is not there", r.id)
+		return fmt.Errorf("delivery %d: %w", r.id, delivery.ErrGone)
 	}
 	return r.settle(ctx, w)
 }
@@ -201,7 +201,7 @@ func scanDelivery(rows *sql.Rows, withPlan bool) (*delivery.Delivery, error) {
 		steps, planText                  []byte
 	)
 	into := []any{
-		&d.ID, &d.Status, &d.Space, &ended, &created, &received, &latest, &d.Attempts, &d.Plain, &d.Place, &d.Reason,
+		&d.ID, &d.Status, &d.Space, &ended, &created, &received, &latest, &d.Attempts, &d.Plain, &d.Notice, &d.Place, &d.Reason,
 		&d.Title, &d.Error, &steps,
 	}
 	if withPlan {

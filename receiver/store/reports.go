@@ -35,7 +35,7 @@ const selectUndelivered = `SELECT id, receiver, group_key, LENGTH(body), receive
 	UNION ALL SELECT id, receiver, group_key, LENGTH(body), received_at, reported
 	FROM notifications WHERE delivery > 0
 		AND delivery IN (SELECT id FROM deliveries WHERE status = 'planned' AND space = $1)
-	ORDER BY id LIMIT $2`
+	ORDER BY reported, id LIMIT $2`
 
 // Unreported implements [delivery.Reports].
 func (s *Store) Unreported(ctx context.Context, limit int) ([]*delivery.Delivery, error) {

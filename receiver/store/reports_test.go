@@ -32,8 +32,8 @@ func TestARescueKeepsWhatWasReportedAndHowSpacesAreDoing(t *testing.T) {
 		if book.count("taken over") == 0 {
 			t.Errorf("nothing was taken over:\n%s", book)
 		}
-		if got := undelivered(t, s, "ops"); len(got) != 2 || !got[0].Reported || got[1].Reported {
-			t.Errorf("Undelivered() = %+v, want two, the first reported", got)
+		if got := undelivered(t, s, "ops"); len(got) != 2 || got[0].Reported || !got[1].Reported {
+			t.Errorf("Undelivered() = %+v, want two, the second reported", got)
 		}
 		equal(t, "what nobody was told of", unreported(t, s), []int64{untold})
 		got, err := s.Health(t.Context())

@@ -70,8 +70,8 @@ func (s *Store) retry(
 		return "", nil, err
 	}
 	// The last term decides between two who retry it at once.
-	n, err := w.exec(ctx, `UPDATE deliveries SET status = 'planned', reason = '', ended_at = 0, latest_at = $1, plan = $2
-		WHERE id = $3 AND status = 'dead'`, millis(s.now()), string(frozen), id)
+	n, err := w.exec(ctx, `UPDATE deliveries SET status = 'planned', reason = '', ended_at = 0, received_at = $1, latest_at = $1,
+		reported = CASE WHEN notice = '' THEN 0 ELSE 1 END, plan = $2 WHERE id = $3 AND status = 'dead'`, millis(s.now()), string(frozen), id)
 	if err == nil && n == 0 {
 		return "", ErrNotDead, nil
 	}

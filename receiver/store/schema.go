@@ -60,6 +60,7 @@ func migrations() []migration {
 			latest_at BIGINT NOT NULL,
 			attempts BIGINT NOT NULL,
 			plain BIGINT NOT NULL,
+			notice TEXT NOT NULL DEFAULT '',
 			reported BIGINT NOT NULL DEFAULT 0,
 			place TEXT NOT NULL,
 			reason TEXT NOT NULL,

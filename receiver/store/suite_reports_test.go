@@ -42,7 +42,7 @@ func report(tb testing.TB, s *store.Store, d *delivery.Delivery, notifications, 
 // notice returns a planned delivery that tells of no group.
 func notice(space string) *delivery.Delivery {
 	d := planned(space)
-	d.Known = nil
+	d.Known, d.Notice = nil, "another"
 	return d
 }
 
@@ -75,6 +75,7 @@ func testUndelivered(t *testing.T, s *store.Store) {
 	}
 	report(t, s, nil, []int64{ids[0], ids[3], 999}, nil)
 	want[0].Reported, want[2].Reported = true, true
+	want[0], want[1] = want[1], want[0] // what is reported comes last
 	equal(t, "what is not in Chat and reported", undelivered(t, s, "ops"), want)
 	if err := s.Thaw(t.Context(), l, d); err != nil {
 		t.Fatalf("Thaw() = %v", err)

@@ -37,6 +37,7 @@ type Status struct {
 	ReloadError    string    `json:"reload_error,omitempty"`  // why the config on disk is not the one in use
 	Storage        string    `json:"storage"`                 // "SQLite" or "PostgreSQL"
 	StorageError   string    `json:"storage_error,omitempty"` // why nothing can be stored
+	ReadError      string    `json:"read_error,omitempty"`    // why this is not all there is to know
 	// Delivering is whether this process delivers. Of several that share a
 	// database one does, and the others stand by.
 	Delivering bool    `json:"delivering"`

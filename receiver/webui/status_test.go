@@ -338,6 +338,9 @@ func TestPageSaysWhatIsTheMatter(t *testing.T) {
 			s.Delivering, s.Storage, s.StorageError = false, "PostgreSQL", "the database does not answer"
 		}, "the database does not answer", standsBy},
 		{"nothing of another replica where there can be none", func(s *webui.Status, _ *webui.Space) { s.Delivering = false }, "", standsBy},
+		{"that the page is not all", func(s *webui.Status, _ *webui.Space) {
+			s.ReadError = "the storage did not answer in time"
+		}, "This page is incomplete: the storage did not answer in time.", "Nothing can be stored"},
 		{"where it stores", func(*webui.Status, *webui.Space) {}, "Version 1.0.0, storage in SQLite.", ""},
 		{
 			"until when Chat wants a pause", func(_ *webui.Status, ops *webui.Space) { ops.ThrottledUntil = at(90 * time.Second) },
@@ -356,10 +359,10 @@ func TestPageSaysWhatIsTheMatter(t *testing.T) {
 		},
 		{"when a failure was that has passed", func(_ *webui.Status, ops *webui.Space) {
 			ops.LastError, ops.LastErrorAt = "503", at(-49*time.Hour)
-		}, "The last failure, which has passed, of 2026-11-21 14:04:05 2 days ago: 503", "Failing"},
+		}, "The last failure, of 2026-11-21 14:04:05 2 days ago: 503", "Failing"},
 		{
 			"a failure that has passed, of which the time is not known", func(_ *webui.Status, ops *webui.Space) { ops.LastError = "503" },
-			"The last failure, which has passed: 503", "",
+			"The last failure: 503", "",
 		},
 		{"nothing of a fallback where there is none", func(*webui.Status, *webui.Space) {}, "", "Fallback"},
 		{"the fallback", func(_ *webui.Status, ops *webui.Space) { ops.Fallback = "duty" }, "Fallback: duty\n", "told"},
