@@ -10,9 +10,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
+	"alertchat/receiver/alert"
 	"alertchat/receiver/chat/chattest"
 )
 
@@ -26,6 +28,7 @@ type benched struct {
 	*alertchat
 
 	b      *testing.B
+	chat   *googleChat
 	client *http.Client
 	next   atomic.Int64
 }
@@ -45,7 +48,7 @@ func bench(b *testing.B, spaces int, settings string) *benched {
 	writeFile(b, a.configFile, config.String())
 	a.launch(b)
 	a.waitReady(b, a.address)
-	return &benched{alertchat: a, b: b, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}}
+	return &benched{alertchat: a, b: b, chat: chat, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 200}}}
 }
 
 // post sends n notifications of one alert from so many senders, and returns how
@@ -99,40 +102,28 @@ func (r *benched) idle() {
 }
 
 // cpu returns the seconds of CPU that the program has used.
-func (r *benched) cpu() float64 {
-	page, err := get(r.b.Context(), "http://"+r.address+"/metrics")
-	if err != nil {
-		r.b.Fatal(err)
-	}
-	for line := range strings.Lines(page) {
-		if value, ok := strings.CutPrefix(line, "process_cpu_seconds_total "); ok {
-			seconds, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				r.b.Fatal(err)
-			}
-			return seconds
-		}
-	}
-	r.b.Fatal("no process_cpu_seconds_total")
-	return 0
+func (a *alertchat) cpu(t testing.TB) float64 {
+	t.Helper()
+	return a.total(t, "process_cpu_seconds_total ")
 }
 
 // memory returns a figure of the program's memory in MB: VmRSS or VmHWM.
-func (r *benched) memory(figure string) float64 {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.cmd.Process.Pid))
+func (p *process) memory(t testing.TB, figure string) float64 {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
-		r.b.Skip(err) // not on Linux
+		t.Skip(err) // not on Linux
 	}
 	for line := range strings.Lines(string(status)) {
 		if value, ok := strings.CutPrefix(line, figure+":"); ok {
 			kb, err := strconv.ParseFloat(strings.TrimSuffix(strings.TrimSpace(value), " kB"), 64)
 			if err != nil {
-				r.b.Fatal(err)
+				t.Fatal(err)
 			}
 			return kb / 1000
 		}
 	}
-	r.b.Fatalf("no %s", figure)
+	t.Fatalf("no %s", figure)
 	return 0
 }
 
@@ -147,7 +138,7 @@ func BenchmarkProcessAccepts(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "notifications/s")
 	b.ReportMetric(times[len(times)/2].Seconds()*1000, "p50-ms")
 	b.ReportMetric(times[len(times)*99/100].Seconds()*1000, "p99-ms")
-	b.ReportMetric(r.memory("VmHWM"), "MB-peak")
+	b.ReportMetric(r.memory(b, "VmHWM"), "MB-peak")
 }
 
 // BenchmarkProcessDelivers: the program's own CPU for a notification of one
@@ -157,21 +148,50 @@ func BenchmarkProcessDelivers(b *testing.B) {
 	r := bench(b, spaces, "rate_limit: 100")
 	r.post(1000, 32, spaces)
 	r.idle()
-	before := r.cpu()
+	before := r.cpu(b)
 	b.ResetTimer()
 	r.post(b.N, 32, spaces)
 	r.idle()
 	b.StopTimer()
-	b.ReportMetric((r.cpu()-before)/float64(b.N)*1000, "CPU-ms/notification")
+	b.ReportMetric((r.cpu(b)-before)/float64(b.N)*1000, "CPU-ms/notification")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "notifications/s")
 }
 
-// BenchmarkProcessMemory: the resident memory of the program when idle, and
-// with 10,000 notifications waiting. It is the same whatever b.N is.
+// BenchmarkProcessMemory: the resident memory of the program when idle, with
+// 10,000 notifications of as many groups waiting while Google Chat is away, and
+// at its peak when Chat is back and digests of them are made. It is the same
+// whatever b.N is.
 func BenchmarkProcessMemory(b *testing.B) {
-	r := bench(b, 1, "rate_limit: 0.01")
-	idle := r.memory("VmRSS")
+	r := bench(b, 1, "rate_limit: 10")
+	idle := r.memory(b, "VmRSS")
+	r.chat.Inject("spaces/S0", -1, chattest.Fault{Status: http.StatusServiceUnavailable})
 	r.post(10_000, 32, 1)
+	waiting := r.memory(b, "VmRSS")
+	r.chat.Heal("spaces/S0")
+	r.signal(b, syscall.SIGHUP) // tried at once
+	eventually(b, "ten digests", func() error {
+		if n := len(r.chat.Messages("spaces/S0")); n < 10 {
+			return fmt.Errorf("%d messages", n)
+		}
+		return nil
+	})
 	b.ReportMetric(idle, "MB-idle")
-	b.ReportMetric(r.memory("VmRSS"), "MB-10000-waiting")
+	b.ReportMetric(waiting, "MB-10000-waiting")
+	b.ReportMetric(r.memory(b, "VmHWM"), "MB-peak-of-digests")
+}
+
+// BenchmarkProcessFlood: 200 senders post 1,000 groups of three alerts to a
+// space that takes a message a second, and then their ends; until all are told.
+// It is the same whatever b.N is.
+func BenchmarkProcessFlood(b *testing.B) {
+	f := newFlood(b, buildAlertchat(b), chattest.Options{Rate: 1})
+	before := f.receiver.cpu(b)
+	firing := f.phase(alert.Firing, false)
+	resolved := f.phase(alert.Resolved, false)
+	b.ReportMetric(firing.Seconds(), "s-firing")
+	b.ReportMetric(resolved.Seconds(), "s-resolved")
+	b.ReportMetric(float64(len(f.messages())), "messages")
+	b.ReportMetric(float64(f.chat.Throttled(place("ops"))), "429s")
+	b.ReportMetric(f.receiver.cpu(b)-before, "CPU-s")
+	b.ReportMetric(f.receiver.memory(b, "VmHWM"), "MB-peak")
 }

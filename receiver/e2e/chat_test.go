@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"alertchat/receiver/chat/chattest"
 )
@@ -86,6 +87,27 @@ func (c *googleChat) wantNoRemarks(t testing.TB) {
 	t.Helper()
 	for _, remark := range c.Remarks() {
 		t.Errorf("the stand-in remarks: %s", remark)
+	}
+}
+
+// wantPaced fails the test if two requests to a space came clearly too soon one
+// after the other for a rate. How many Chat refused because of the rate is
+// logged: on a busy machine a request may take some milliseconds more on its way
+// than the next one.
+func (c *googleChat) wantPaced(t testing.TB, rate float64) {
+	t.Helper()
+	least := time.Duration(float64(time.Second) / rate / 2)
+	before := map[string]time.Time{} // the latest request to each space
+	for _, r := range c.Requests() {
+		if last, ok := before[r.Space]; ok && r.At.Sub(last) < least {
+			t.Errorf("a request to %s came %s after the one before it, want %s", r.Space, r.At.Sub(last), 2*least)
+		}
+		before[r.Space] = r.At
+	}
+	for _, space := range c.Spaces() {
+		if n := c.Throttled(space); n > 0 {
+			t.Logf("Chat refused %d requests to %s because of the rate", n, space)
+		}
 	}
 }
 

@@ -24,9 +24,15 @@ const patience = 30 * time.Second
 // error when that takes too long.
 func eventually(t testing.TB, what string, check func() error) {
 	t.Helper()
+	within(t, patience, what, check)
+}
+
+// within is [eventually] with another bound.
+func within(t testing.TB, limit time.Duration, what string, check func() error) {
+	t.Helper()
 	poll := time.NewTicker(20 * time.Millisecond)
 	defer poll.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(limit)
 	for {
 		err := check()
 		if err == nil {
@@ -35,8 +41,19 @@ func eventually(t testing.TB, what string, check func() error) {
 		select {
 		case <-poll.C:
 		case <-deadline:
-			t.Fatalf("%s: not within %s: %v", what, patience, err)
+			t.Fatalf("%s: not within %s: %v", what, limit, err)
 		}
+	}
+}
+
+// elapse lets others work for a while.
+func elapse(t testing.TB, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.Context().Done():
 	}
 }
 
@@ -58,7 +75,7 @@ func startProcess(t testing.TB, path string, args ...string) *process {
 	}
 	defer output.Close()
 	p := &process{
-		cmd:     exec.CommandContext(t.Context(), path, args...),
+		cmd:     exec.CommandContext(t.Context(), path, args...), //nolint:gosec // the tests say what to run
 		logFile: output.Name(),
 		done:    make(chan struct{}),
 	}
@@ -169,6 +186,19 @@ func freeAddress(t testing.TB) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// ownAddress returns a free address that no connection from 127.0.0.1 takes
+// while its program is dead, where the system has more than one loopback
+// address.
+func ownAddress(t testing.TB) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.2:0")
+	if err != nil {
+		return freeAddress(t)
 	}
 	defer listener.Close()
 	return listener.Addr().String()

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"alertchat/receiver/webui"
 )
 
 // Releases of Alertmanager, as .ci/alertmanager builds them. The older one is
@@ -76,6 +79,7 @@ type alertchat struct {
 	address    string
 	configFile string
 	storage    string
+	flags      []string // more of them
 }
 
 // startAlertchat starts the receiver with a config and waits until it is ready.
@@ -109,7 +113,7 @@ func (a *alertchat) launch(t testing.TB, flags ...string) {
 		"--storage.path=" + a.storage,
 		"--web.listen-address=" + a.address,
 		"--log.level=debug",
-	}, flags...)...)
+	}, slices.Concat(a.flags, flags)...)...)
 }
 
 // reload replaces the config and sends SIGHUP.
@@ -134,6 +138,42 @@ func (a *alertchat) waitPage(t testing.TB, path, text string) {
 	})
 }
 
+// drained returns nil when nothing waits any more.
+func (a *alertchat) drained(t testing.TB) error {
+	t.Helper()
+	if err := a.ended(); err != nil {
+		t.Fatal(err)
+	}
+	status, err := a.status(t)
+	if err != nil {
+		return err
+	}
+	if status.StorageError != "" {
+		return errors.New(status.StorageError)
+	}
+	for _, s := range status.Spaces {
+		if s.Dead > 0 {
+			t.Fatalf("a delivery to %s is dead: %+v", s.Name, s.Deliveries)
+		}
+		if s.Waiting+s.Planned > 0 {
+			return fmt.Errorf("in %s %d notifications wait and %d deliveries are planned; its last error: %s",
+				s.Name, s.Waiting, s.Planned, s.LastError)
+		}
+	}
+	return nil
+}
+
+// status returns what the receiver says of itself.
+func (a *alertchat) status(t testing.TB) (webui.Status, error) {
+	t.Helper()
+	var status webui.Status
+	page, err := get(t.Context(), "http://"+a.address+"/api/v1/status")
+	if err == nil {
+		err = json.Unmarshal([]byte(page), &status)
+	}
+	return status, err
+}
+
 // alertmanager is a real Alertmanager that posts to one receiver.
 type alertmanager struct {
 	*process
@@ -141,6 +181,7 @@ type alertmanager struct {
 	amtool  string
 	address string
 	home    string // amtool reads its own config from there
+	command []string
 }
 
 // startAlertmanager starts a release of Alertmanager that posts to alertchat

@@ -59,15 +59,26 @@ func readTold(m chattest.Message) (told, error) {
 	return of, nil
 }
 
-// wantAllTold fails the test if anything that was accepted is missing in Chat,
-// stands there out of order, twice or in the wrong thread, or if a group's last
-// message says something else than its Alertmanager.
+// wantAllTold fails the test if not all that was accepted is told well.
 func (c *chaos) wantAllTold(t *testing.T) {
 	t.Helper()
+	accepted, again, messages := c.chat.wantTold(t, c.senders)
+	t.Logf("%d kills, %d notifications accepted, %d posts repeated, %d faults of Chat in %d requests, %d messages",
+		len(c.kills), accepted, again, c.spoilt.Load(), len(c.chat.Requests()), messages)
+	if c.spoilt.Load() == 0 || accepted < chaosSenders*groupsPerSender {
+		t.Error("this run proves nothing: nothing went wrong, or hardly anything was posted")
+	}
+}
+
+// wantTold fails the test if anything of the senders that was accepted is
+// missing in Chat, stands there out of order, twice or in the wrong thread, or
+// if a group's last message says something else than its sender. It returns how
+// many notifications were accepted, posts repeated, and messages read.
+func (c *googleChat) wantTold(t *testing.T, senders []*sender) (accepted, again, messages int) {
+	t.Helper()
 	byGroup := map[string][]told{}
-	messages := 0
-	for i := range chaosSpaces {
-		for _, m := range c.chat.Messages(place(spaceName(i))) {
+	for i := range senderSpaces {
+		for _, m := range c.Messages(place(spaceName(i))) {
 			of, err := readTold(m)
 			if err != nil {
 				t.Errorf("%v: %s", err, m.Body)
@@ -77,8 +88,7 @@ func (c *chaos) wantAllTold(t *testing.T) {
 			byGroup[of.group] = append(byGroup[of.group], of)
 		}
 	}
-	accepted, again := 0, 0
-	for _, s := range c.senders {
+	for _, s := range senders {
 		if s.refused != "" {
 			t.Errorf("a notification was refused: %s", s.refused)
 		}
@@ -91,11 +101,7 @@ func (c *chaos) wantAllTold(t *testing.T) {
 	for name := range byGroup {
 		t.Errorf("messages tell of the group %q, of which nobody posted", name)
 	}
-	t.Logf("%d kills, %d notifications accepted, %d posts repeated, %d faults of Chat in %d requests, %d messages",
-		len(c.kills), accepted, again, c.spoilt.Load(), len(c.chat.Requests()), messages)
-	if c.spoilt.Load() == 0 || accepted < senders*groupsPerSender {
-		t.Error("this run proves nothing: nothing went wrong, or hardly anything was posted")
-	}
+	return accepted, again, messages
 }
 
 // check holds the messages that tell of a group to what was accepted of it.
