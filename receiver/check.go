@@ -136,12 +136,7 @@ func newTrial(s *Setup, i int, now time.Time) *trial {
 }
 
 // Render implements [delivery.Renderer].
-func (t *trial) Render(told incident.Telling, now time.Time) delivery.Rendered {
-	return t.rendered(t.of.Render([]incident.Telling{told}, now))
-}
-
-// Digest implements [delivery.Renderer].
-func (t *trial) Digest(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
+func (t *trial) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
 	return t.rendered(t.of.Digest(tellings, more, now))
 }
 
@@ -167,7 +162,7 @@ func (t *trial) run() {
 		t.tell(s, t.now.Add(time.Duration(i)*incident.CopyWindow), s.Name == named.Name)
 	}
 	t.sample = "several groups in one message"
-	t.Digest(t.told, 0, t.now)
+	t.Render(t.told, 0, t.now)
 	t.failures()
 	t.judgeButtons()
 }

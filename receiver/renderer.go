@@ -30,12 +30,7 @@ type renderer struct {
 }
 
 // Render implements [delivery.Renderer].
-func (r *renderer) Render(t incident.Telling, now time.Time) delivery.Rendered {
-	return r.rendered(r.of.Render([]incident.Telling{t}, now))
-}
-
-// Digest implements [delivery.Renderer].
-func (r *renderer) Digest(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
+func (r *renderer) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
 	return r.rendered(r.of.Digest(tellings, more, now))
 }
 

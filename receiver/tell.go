@@ -147,12 +147,7 @@ type watchedRenderer struct {
 }
 
 // Render implements [delivery.Renderer].
-func (r *watchedRenderer) Render(told incident.Telling, now time.Time) delivery.Rendered {
-	return r.watch(r.of.Render([]incident.Telling{told}, now))
-}
-
-// Digest implements [delivery.Renderer].
-func (r *watchedRenderer) Digest(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
+func (r *watchedRenderer) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
 	return r.watch(r.of.Digest(tellings, more, now))
 }
 

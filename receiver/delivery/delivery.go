@@ -277,11 +277,10 @@ type Rendered struct {
 // Renderer turns tellings into messages. It never fails: what cannot be
 // rendered comes out as the built-in text message.
 type Renderer interface {
-	// Render renders the telling of one incident.
-	Render(t incident.Telling, now time.Time) Rendered
-	// Digest renders one message of as many of several tellings as fit it, at
-	// least one, in the order given. more is how many groups wait besides them.
-	Digest(tellings []incident.Telling, more int, now time.Time) Rendered
+	// Render renders the telling of one incident; or, of several, a digest: one
+	// message of as many as fit it, at least one, in the order given. more is how
+	// many groups wait besides them.
+	Render(tellings []incident.Telling, more int, now time.Time) Rendered
 	// Plain renders the built-in text message of one telling, which needs no
 	// template. why is a short public sentence that it states.
 	Plain(t incident.Telling, now time.Time, why string) Rendered

@@ -30,10 +30,10 @@ func (l *loop) digest(s *Space, place string, told []story, more int, now time.T
 	}
 	// Which ones fit is known only once they are rendered. Those stand worst
 	// first as well.
-	rendered := s.Renderer.Digest(tellings(told), more, now)
+	rendered := s.Renderer.Render(tellings(told), more, now)
 	if fit := told[:rendered.Told]; !slices.IsSortedFunc(fit, worse) {
 		slices.SortStableFunc(fit, worse)
-		rendered = s.Renderer.Digest(tellings(told), more, now)
+		rendered = s.Renderer.Render(tellings(told), more, now)
 	}
 	l.overflow = rendered.Told < len(told)+more
 	if told = told[:rendered.Told]; len(told) == 1 {

@@ -216,7 +216,7 @@ func (l *loop) take(ctx context.Context, p *pace) bool {
 func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, error) {
 	skip := make(map[alert.Group]bool)
 	for _, d := range l.planned {
-		if d.refusals < stepAside && !(l.alone && d.standsAlone()) {
+		if d.refusals < stepAside && (!l.alone || !d.standsAlone()) {
 			return d, nil
 		}
 		for _, k := range d.Known {

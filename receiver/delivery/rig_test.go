@@ -317,17 +317,15 @@ const digestSize = 10
 // make several messages. Several tellings make a digest of up to ten.
 type words struct{}
 
-func (words) Digest(tellings []incident.Telling, more int, _ time.Time) delivery.Rendered {
-	told := tellings[:min(len(tellings), digestSize)]
-	text := strings.Join(inWords(told), "; ")
-	return delivery.Rendered{
-		Messages: []*chat.Message{{Text: "digest " + text}}, Told: len(told),
-		Title: fmt.Sprintf("%d groups of %d", len(told), len(tellings)+more),
+func (words) Render(tellings []incident.Telling, more int, _ time.Time) delivery.Rendered {
+	if len(tellings) > 1 {
+		told := tellings[:min(len(tellings), digestSize)]
+		return delivery.Rendered{
+			Messages: []*chat.Message{{Text: "digest " + strings.Join(inWords(told), "; ")}}, Told: len(told),
+			Title: fmt.Sprintf("%d groups of %d", len(told), len(tellings)+more),
+		}
 	}
-}
-
-func (words) Render(t incident.Telling, _ time.Time) delivery.Rendered {
-	out := delivery.Rendered{Told: 1}
+	t, out := tellings[0], delivery.Rendered{Told: 1}
 	for part := range slices.Chunk(alertsInWords(t), 3) {
 		text := fmt.Sprintf("%s %s %s", t.Group.Key, t.Kind, strings.Join(part, " "))
 		if t.Unknown != "" {
@@ -361,7 +359,7 @@ func alertsInWords(t incident.Telling) []string {
 }
 
 func (words) Plain(t incident.Telling, now time.Time, _ string) delivery.Rendered {
-	r := words{}.Render(t, now)
+	r := words{}.Render([]incident.Telling{t}, 0, now)
 	r.Messages = r.Messages[:1]
 	r.Messages[0].Text = "plain " + r.Messages[0].Text
 	return r

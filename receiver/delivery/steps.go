@@ -15,7 +15,7 @@ import (
 // to be frozen. known is the state before it, covers are the notifications that
 // it is the outcome of.
 func Plan(s *Space, place string, known incident.State, out incident.Outcome, covers []int64, now time.Time) (*Delivery, error) {
-	rendered := s.Renderer.Render(*out.Telling, now)
+	rendered := s.Renderer.Render([]incident.Telling{*out.Telling}, 0, now)
 	d := &Delivery{
 		Space: s.Name, Place: place, Status: Planned, Title: rendered.Title, Covers: covers,
 		ReceivedAt: out.Telling.ReceivedAt, LatestAt: out.Telling.LatestAt, CreatedAt: now,

@@ -18,20 +18,20 @@ import (
 // How long the strings of a message may be, as JSON. Together with the
 // smallest room for alerts they stay below maxMessage.
 const (
-	maxMessage  = 30_000
-	maxWidgets  = 90
-	maxText     = 4_000 // runes
-	textBytes   = 8_000 // of a text beside a card
-	maxTitle    = 160   // runes; a phone shows a third of them
-	titleBytes  = 1_000
+	maxMessage   = 30_000
+	maxWidgets   = 90
+	maxText      = 4_000 // runes
+	textBytes    = 8_000 // of a text beside a card
+	maxTitle     = 160   // runes; a phone shows a third of them
+	titleBytes   = 1_000
 	outlineRunes = 300 // of the line for people that is in no message
-	summaryMax  = 5_000
-	buttonRoom  = 5_000
-	maxButton   = 40    // runes of its text
-	maxKey      = 1_000 // bytes of a thread's key, which comes on top of maxMessage
-	fallbackMax = 800
-	maxBroken   = 3 // failed templates that a message names
-	maxRetries  = 2 // how often a string may fail in one rendering before it is given up
+	summaryMax   = 5_000
+	buttonRoom   = 5_000
+	maxButton    = 40    // runes of its text
+	maxKey       = 1_000 // bytes of a thread's key, which comes on top of maxMessage
+	fallbackMax  = 800
+	maxBroken    = 3 // failed templates that a message names
+	maxRetries   = 2 // how often a string may fail in one rendering before it is given up
 )
 
 // rendering is one call of Render.
