@@ -94,6 +94,9 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 		}
 	}
 	l.backoff.reset()
+	if d.isDigest() {
+		l.inRow = 0
+	}
 	for _, other := range l.planned {
 		if other != d && other.refusals >= stepAside {
 			other.blamed++

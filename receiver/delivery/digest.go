@@ -11,8 +11,14 @@ import (
 	"alertchat/receiver/incident"
 )
 
-// overdue is how long a group may wait behind worse ones.
-const overdue = time.Minute
+const (
+	// overdue is how long a group may wait behind worse ones.
+	overdue = time.Minute
+	// enoughRefusals is how many digests Chat must refuse in a row, more than it
+	// takes to find one group among a hundred, for none to be made for a while.
+	enoughRefusals = 8
+	noDigestsFor   = 10 * time.Minute
+)
 
 // digest merges stories, the oldest first, into one message: as many as fit,
 // the worst first. more is how many groups wait besides. Once the oldest is overdue it is the oldest ones that are
@@ -107,6 +113,9 @@ func (l *loop) takeApart(ctx context.Context, d *Delivery) error {
 		l.apart[k.Group] = len(d.Known) / 2
 	}
 	l.remove(d)
+	if l.inRow++; l.inRow >= enoughRefusals {
+		l.inRow, l.single = 0, time.Now().Add(noDigestsFor)
+	}
 	return nil
 }
 

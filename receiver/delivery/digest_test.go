@@ -254,3 +254,25 @@ func TestADigestThatExpiresTakesItsGroupsWithIt(t *testing.T) {
 		}
 	})
 }
+
+func TestASpaceThatRefusesEveryDigestIsToldWithoutAny(t *testing.T) {
+	fault := func(q chattest.Request) chattest.Fault {
+		if strings.Contains(string(q.Body), "digest") {
+			return chattest.Fault{Status: http.StatusBadRequest}
+		}
+		return chattest.Fault{}
+	}
+	bubble(t, chattest.Options{Rate: 1, Fault: fault}, func(r *rig) {
+		r.space("ops", ops).Digest = 2
+		r.run()
+		r.flood("ops", 0, 100)
+		r.wait(3 * time.Minute)
+		r.wantEachOnce(ops, 100, "first")
+		if n := r.metric("alertchat_attempts_total", "code", "400"); n > 30 {
+			t.Errorf("%v digests were refused, want few: each takes a second", n)
+		}
+		if n := r.log.count("does not take a digest"); n > 3 {
+			t.Errorf("%d lines tell of it:\n%s", n, r.log)
+		}
+	})
+}

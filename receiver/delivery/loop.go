@@ -36,6 +36,8 @@ type loop struct {
 	// digest may be that tells of one.
 	apart    map[alert.Group]int
 	overflow bool        // whether the last digest had no room for all
+	inRow    int         // how many digests Chat refused in a row
+	single   time.Time   // until when none is made because of that
 	last     alert.Group // what the last message of one group told of
 	alone    bool        // whether the last message stood alone
 	said     string      // the trouble that was logged last

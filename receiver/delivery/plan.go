@@ -19,7 +19,7 @@ const waitingLimit = 10_000
 func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
 	q := queue(waiting, skip)
 	for len(q) > 0 {
-		merge := s.Digest > 0 && len(q) >= l.enough(s)
+		merge := s.Digest > 0 && len(q) >= l.enough(s) && time.Now().After(l.single)
 		groups := 1
 		if merge {
 			groups = len(q)
