@@ -7,6 +7,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"alertchat/receiver/store"
 )
 
 const (
@@ -36,6 +38,9 @@ func readPostgresURL(file string) (string, error) {
 	url := strings.TrimSpace(string(content))
 	if url == "" || len(content) > maxPostgresURL {
 		return "", errors.New("read the URL of the database: " + file + " does not hold one such as postgres://USER:PASSWORD@HOST/DATABASE")
+	}
+	if err := store.CheckPostgresURL(url); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	return url, nil
 }

@@ -121,7 +121,7 @@ type served struct {
 	log        *lockedBuffer
 }
 
-func startServe(t *testing.T, config string) *served {
+func startServe(t *testing.T, config string, more ...string) *served {
 	t.Helper()
 	folder := t.TempDir()
 	file := filepath.Join(folder, "config.yml")
@@ -139,10 +139,10 @@ func startServe(t *testing.T, config string) *served {
 	s := &served{address: address, configFile: file, ended: make(chan int, 1), log: &lockedBuffer{}}
 	env := environment{stdout: io.Discard, stderr: s.log, notify: func(c chan<- os.Signal) { s.signals = c }}
 	go func() {
-		s.ended <- run(t.Context(), []string{
+		s.ended <- run(t.Context(), append([]string{
 			"--config.file=" + file, "--storage.path=" + filepath.Join(folder, "data"),
 			"--web.listen-address=" + address, "--config.auto-reload-interval=0",
-		}, env)
+		}, more...), env)
 	}()
 	s.until(t, "ready", func() bool {
 		resp, err := http.Get("http://" + address + "/-/ready")

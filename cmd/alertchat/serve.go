@@ -24,9 +24,14 @@ import (
 	"alertchat/receiver/httpapi"
 )
 
-// drainTime is how long a first signal leaves for what is being answered or
-// attempted: an attempt takes at most 10 s.
-const drainTime = 14 * time.Second
+// How long a first signal leaves: for what is being answered or attempted, where
+// an attempt takes at most 10 s, and for all. The storage may take what is left
+// of that, but always leastCloseTime, and no more after a second signal.
+const (
+	drainTime      = 14 * time.Second
+	stopTime       = 15 * time.Second
+	leastCloseTime = time.Second
+)
 
 // serve runs the receiver.
 type serve struct {
@@ -107,8 +112,8 @@ func checkExternalURL(given string) error {
 	return nil
 }
 
-// serveUntilSignal runs the receiver and its server. The first signal ends
-// what is being answered or attempted, the second abandons it.
+// serveUntilSignal runs the receiver and its server. The first signal lets what
+// is being answered or attempted end, the second abandons it.
 func serveUntilSignal(ctx context.Context, app *receiver.Receiver, log *slog.Logger, signals <-chan os.Signal, server *http.Server, listen func() error) error {
 	ctx, abandon := context.WithCancel(ctx)
 	defer abandon()
@@ -130,25 +135,49 @@ func serveUntilSignal(ctx context.Context, app *receiver.Receiver, log *slog.Log
 	case <-untilEnd(ctx, app, log, signals):
 	}
 	log.Info("Stopping: ending what is being answered or attempted; what waits stays stored")
+	begun := time.Now()
 	close(stop)
 	drain, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
+	context.AfterFunc(drain, abandon)
+	whole, ended := context.WithCancel(context.WithoutCancel(ctx))
+	defer ended()
+	second := make(chan struct{})
 	go func() {
-		if secondSignal(drain, signals) {
+		if secondSignal(whole, signals) {
 			log.Warn("Second signal: abandoning what is being attempted; it is attempted again at the next start")
+			abandon()
+			close(second)
 		}
-		abandon()
 	}()
 	err := server.Shutdown(drain)
 	<-running
-	if err := app.Close(context.WithoutCancel(ctx)); err != nil {
-		return fmt.Errorf("close the storage: %w", err)
+	if err := closeStorage(whole, app, stopTime-time.Since(begun), second); err != nil {
+		return err
 	}
 	if err != nil && failure == nil {
 		log.Warn("Some requests were still open at the end", "err", err)
 		return server.Close()
 	}
 	return failure
+}
+
+// closeStorage closes the storage within the time that is left. A database that
+// does not answer must not keep the process from its end.
+func closeStorage(ctx context.Context, app *receiver.Receiver, left time.Duration, hurry <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	giveUp := func() { cancel(errors.New("the database does not answer in time; what was accepted is stored")) }
+	limit := time.AfterFunc(max(left, leastCloseTime), giveUp)
+	defer limit.Stop()
+	go func() {
+		select {
+		case <-hurry:
+			limit.Reset(leastCloseTime)
+		case <-ctx.Done():
+		}
+	}()
+	return app.Close(ctx)
 }
 
 // secondSignal waits for a signal to end, and reports false when ctx ends

@@ -239,3 +239,21 @@ func (c *copying) counter(ctx context.Context, query string, args ...any) (int64
 	}
 	return c.now().UnixMilli(), nil
 }
+
+// column returns the one text column of a query.
+func column(ctx context.Context, conn *sql.Conn, query string) ([]string, error) {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []string
+	for rows.Next() {
+		var one string
+		if err := rows.Scan(&one); err != nil {
+			return nil, err
+		}
+		all = append(all, one)
+	}
+	return all, rows.Err()
+}

@@ -57,19 +57,22 @@ func (d *database) connect(ctx context.Context) error {
 	return nil
 }
 
-// transact runs change in one transaction, within the time that is allowed for
-// it. Only the goroutine that owns the writer calls it.
-func (d *database) transact(ctx context.Context, change func(context.Context) error) error {
-	ctx, cancel := d.dialect.bounded(ctx)
+// transact runs change, which sends that many bytes, in one transaction, within
+// the time that is allowed for it. Only the goroutine that owns the writer
+// calls it.
+func (d *database) transact(ctx context.Context, bytes int, change func(context.Context) error) error {
+	ctx, cancel := d.dialect.boundedFor(ctx, bytes)
 	defer cancel()
-	return d.transactUnbounded(ctx, change)
+	return d.transactUnbounded(ctx, bytes, change)
 }
 
-func (d *database) transactUnbounded(ctx context.Context, change func(context.Context) error) error {
-	if _, err := d.write.exec(ctx, d.dialect.begin); err != nil {
-		return fmt.Errorf("begin: %w", err)
+func (d *database) transactUnbounded(ctx context.Context, bytes int, change func(context.Context) error) error {
+	_, err := d.write.exec(ctx, d.dialect.beginFor(bytes))
+	if err != nil {
+		err = fmt.Errorf("begin: %w", err)
+	} else {
+		err = change(ctx)
 	}
-	err := change(ctx)
 	if err == nil {
 		if _, err = d.write.exec(ctx, "COMMIT"); err == nil {
 			return nil
@@ -77,14 +80,15 @@ func (d *database) transactUnbounded(ctx context.Context, change func(context.Co
 		err = fmt.Errorf("commit: %w", err)
 	}
 	d.write.forget()
-	// After some errors SQLite has rolled back by itself, and this one fails.
+	// Where nothing was begun, and after some errors of SQLite, this one fails.
+	// But what begins a transaction may have failed half way.
 	_, _ = d.writer.ExecContext(ctx, "ROLLBACK")
 	return err
 }
 
 // mend thaws planned deliveries whose plan cannot be read, and lets
-// notifications wait again whose delivery is lost. It runs in the transaction
-// that takes the lease.
+// notifications wait again whose delivery is lost. It runs before anybody works
+// with a new epoch of the lease.
 func (d *database) mend(ctx context.Context) error {
 	var broken []int64
 	err := d.write.each(ctx, func(rows *sql.Rows) error {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -11,8 +12,11 @@ import (
 // are run.
 type dialect struct {
 	begin string // starts a transaction that is going to write
-	id    string // the type of a primary key whose values the engine gives and never gives again
-	blob  string // the type of bytes
+	// idle has the server end a transaction of which it hears nothing for so many
+	// milliseconds. Empty where there is no server.
+	idle string
+	id   string // the type of a primary key whose values the engine gives and never gives again
+	blob string // the type of bytes
 
 	// tables is a query for the names of the tables where ours are.
 	tables string
@@ -29,8 +33,9 @@ type dialect struct {
 	returning bool
 	// strict says whether texts must be UTF-8 without a zero byte.
 	strict bool
-	// patience is how long a transaction of the keeper, or a query, may take.
-	// Without an end where it is zero: nothing on the way can hang.
+	// patience is how long a transaction of the keeper, or a query, may take,
+	// apart from what it sends. Without an end where it is zero: nothing on the
+	// way can hang.
 	patience time.Duration
 }
 
@@ -49,14 +54,17 @@ func sqliteDialect() dialect {
 
 // postgresDialect lets the server end a transaction whose process is no longer
 // heard of, before another process may take the lease: its lock on the lease
-// would be in the way. The setting stands in the transaction because a proxy
-// may give each one another connection.
+// would be in the way. That goes for the time between two exchanges, and for a
+// single large statement, but not for many that are sent at once; so the lock is
+// taken in the last exchange before the COMMIT. The setting stands in the
+// transaction because a proxy may give each one another connection.
 //
 // Writes of the loops lock the key of the lease's row. A renewal, which changes
 // no key, does not wait for them; taking the lease does.
 func postgresDialect() dialect {
 	return dialect{
-		begin:      "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = '10s'",
+		begin:      "BEGIN ISOLATION LEVEL READ COMMITTED",
+		idle:       "SET LOCAL idle_in_transaction_session_timeout = %d",
 		id:         "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
 		blob:       "BYTEA",
 		tables:     `SELECT tablename FROM pg_catalog.pg_tables WHERE schemaname = current_schema()`,
@@ -76,12 +84,37 @@ func (d dialect) ddl(statement string) string {
 // errPatience says that a database has taken longer than it may.
 var errPatience = errors.New("the database does not answer in time")
 
+// slowest is how many bytes a second the network carries at least: one that is
+// slower counts as one that carries nothing.
+const slowest = 1 << 20
+
 // bounded returns a context that ends once the database has taken too long.
 func (d dialect) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return d.boundedFor(ctx, 0)
+}
+
+// boundedFor does the same for what sends that many bytes.
+func (d dialect) boundedFor(ctx context.Context, bytes int) (context.Context, context.CancelFunc) {
 	if d.patience == 0 {
 		return ctx, func() {}
 	}
-	return context.WithTimeoutCause(ctx, d.patience, errPatience)
+	return context.WithTimeoutCause(ctx, d.patienceFor(bytes), errPatience)
+}
+
+func (d dialect) patienceFor(bytes int) time.Duration {
+	return d.patience + time.Duration(bytes)*time.Second/slowest
+}
+
+// beginFor starts a transaction that sends that many bytes.
+func (d dialect) beginFor(bytes int) string {
+	if d.idle == "" {
+		return d.begin
+	}
+	return d.begin + "; " + d.idleFor(bytes)
+}
+
+func (d dialect) idleFor(bytes int) string {
+	return fmt.Sprintf(d.idle, d.patienceFor(bytes).Milliseconds())
 }
 
 // storable changes args so that the engine takes them: a text with a byte that

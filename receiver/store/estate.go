@@ -9,6 +9,16 @@ import (
 	"alertchat/receiver/delivery"
 )
 
+// selectSpaces goes from each space that has something waiting to the next one,
+// by the index: many thousands may wait, in few spaces.
+const selectSpaces = `WITH RECURSIVE waiting (space) AS (
+		SELECT MIN(space) FROM notifications WHERE delivery = 0
+		UNION ALL
+		SELECT (SELECT MIN(space) FROM notifications WHERE delivery = 0 AND space > waiting.space)
+		FROM waiting WHERE space IS NOT NULL)
+	SELECT space FROM waiting WHERE space IS NOT NULL
+	UNION SELECT space FROM deliveries WHERE status = 'planned'`
+
 // Spaces implements [delivery.Estate].
 func (s *Store) Spaces(ctx context.Context) ([]string, error) {
 	var all []string
@@ -18,8 +28,7 @@ func (s *Store) Spaces(ctx context.Context) ([]string, error) {
 			err := rows.Scan(&space)
 			all = append(all, space)
 			return err
-		}, `SELECT space FROM notifications WHERE delivery = 0
-			UNION SELECT space FROM deliveries WHERE status = 'planned'`)
+		}, selectSpaces)
 	})
 	slices.Sort(all) // here: a database sorts as its locale has it
 	return all, err

@@ -6,6 +6,9 @@ import (
 	"alertchat/receiver/delivery"
 )
 
+// SelectSpaces is what Spaces asks for.
+const SelectSpaces = selectSpaces
+
 // Do runs a change with others in the keeper's next transaction.
 func (s *Store) Do(ctx context.Context, change func(exec func(query string) error) error) error {
 	return s.commit(ctx, 1, doing(change))
@@ -24,3 +27,16 @@ func doing(change func(exec func(query string) error) error) func(context.Contex
 		})
 	}
 }
+
+// BeginWith adds a statement to what begins a transaction.
+func (s *Store) BeginWith(ctx context.Context, statement string) {
+	_ = s.Do(ctx, func(func(string) error) error {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.db.dialect.begin += statement
+		return nil
+	})
+}
+
+// Holding returns the lease, if this process has it.
+func (s *Store) Holding() (delivery.Lease, bool) { return s.holding() }

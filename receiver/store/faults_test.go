@@ -10,12 +10,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -74,10 +76,11 @@ func wantReady(tb testing.TB, s *store.Store) {
 	}
 }
 
-// onFile runs statements on a database file over a connection of its own.
+// onFile runs statements on a database file over a connection of its own, which
+// waits for the store's writes.
 func onFile(tb testing.TB, folder string, statements ...string) {
 	tb.Helper()
-	name := url.URL{Scheme: "file", Path: filepath.Join(folder, "alertchat.db")}
+	name := url.URL{Scheme: "file", Path: filepath.Join(folder, "alertchat.db"), RawQuery: "_pragma=busy_timeout(5000)"}
 	db, err := sql.Open("sqlite", name.String())
 	if err != nil {
 		tb.Fatal(err)
@@ -200,6 +203,65 @@ func TestAChangeThatFailsConcernsNoOtherOfItsBatch(t *testing.T) {
 	})
 }
 
+func TestWhatIsNotWaitedForIsNotKeptInMemory(t *testing.T) {
+	folder := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		s := openAt(t, folder, store.Options{})
+		adding := func(ctx context.Context) (weak.Pointer[byte], <-chan error) {
+			body, result := make([]byte, 1<<20), make(chan error, 1)
+			go func() { result <- s.Add(ctx, []alert.Notification{note("ops", "g", body)}) }()
+			return weak.Make(&body[0]), result
+		}
+		wantFreed := func(what string, bodies ...weak.Pointer[byte]) {
+			t.Helper()
+			runtime.GC()
+			kept := 0
+			for _, body := range bodies {
+				if body.Value() != nil {
+					kept++
+				}
+			}
+			if kept > 0 {
+				t.Errorf("%d of %d bodies are kept %s", kept, len(bodies), what)
+			}
+		}
+		release := make(chan struct{})
+		held := make(chan error, 1)
+		go func() {
+			held <- s.Do(context.Background(), func(func(string) error) error {
+				<-release
+				return nil
+			})
+		}()
+		synctest.Wait() // the keeper is busy: what comes now stays in the queue
+		ctx, cancel := context.WithCancel(t.Context())
+		var abandoned []weak.Pointer[byte]
+		for range 20 {
+			body, result := adding(ctx)
+			abandoned = append(abandoned, body)
+			defer func() {
+				if err := <-result; !errors.Is(err, context.Canceled) {
+					t.Errorf("Add() = %v, want %v", err, context.Canceled)
+				}
+			}()
+		}
+		last, result := adding(t.Context())
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		wantFreed("after their senders have gone", abandoned...)
+		close(release)
+		if err := errors.Join(<-held, <-result); err != nil {
+			t.Errorf("Do() or Add() = %v", err)
+		}
+		synctest.Wait()
+		wantFreed("after they were committed", last)
+		if n := len(waiting(t, s, "ops")); n != 1 {
+			t.Errorf("%d wait, want 1", n)
+		}
+	})
+}
+
 func TestALeaseEndsWithItsOpening(t *testing.T) {
 	folder := t.TempDir()
 	first := openAt(t, folder, store.Options{})
@@ -291,6 +353,11 @@ func TestAFullDiskPasses(t *testing.T) {
 		wantUnavailable(t, "Ready()", s.Ready(), "the disk is full")
 		gauge("1")
 		equal(t, "what waits on a full disk", waiting(t, s, "ops"), ids)
+		if err := s.Do(t.Context(), func(exec func(string) error) error { return exec(`UPDATE lease SET beat = beat`) }); err != nil {
+			t.Errorf("Do(what needs no room) = %v", err)
+		}
+		synctest.Wait()
+		wantUnavailable(t, "Ready() after a write that needs no room", s.Ready(), "the disk is full")
 		pass(5 * time.Second)
 		wantUnavailable(t, "Ready()", s.Ready(), "the disk is full")
 		if n := book.count("The storage is unavailable"); n != 1 {
@@ -538,6 +605,40 @@ func TestADeliveryThatCannotBeReadIsPlannedAnew(t *testing.T) {
 			t.Errorf("History() = %v, %v, want one without the steps that cannot be read", got, err)
 		}
 	})
+}
+
+// A holder of the lease asks every second, however much waits.
+func TestTheNamesOfSpacesAreFoundWithoutAllThatWaits(t *testing.T) {
+	folder := t.TempDir()
+	s := openAt(t, folder, store.Options{})
+	fill(t, s, 10)
+	closeStore(t, s)
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "alertchat.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+store.SelectSpaces)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	var plan []string
+	for rows.Next() {
+		var id, parent, unused int
+		var step string
+		if err := rows.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		plan = append(plan, step)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(plan, "\n")
+	if strings.Contains(text, "SCAN notifications") || !strings.Contains(text, "SEARCH notifications USING COVERING INDEX notifications_waiting (space>?)") {
+		t.Errorf("all that waits is read:\n%s", text)
+	}
 }
 
 func TestNobodyElseCanReadTheFiles(t *testing.T) {

@@ -13,6 +13,9 @@ import (
 // opBytes is what a write weighs in a batch apart from its contents.
 const opBytes = 256
 
+const insertNotification = `INSERT INTO notifications (received_at, space, receiver, group_key, unknown, body)
+	VALUES ($1, $2, $3, $4, $5, $6)`
+
 // Add stores the notifications, all of them or none, and gives them their IDs.
 // It returns nil only once they are on disk. When ctx ends before that is
 // known it returns ctx's error: they may still be stored, and their bodies must
@@ -29,8 +32,7 @@ func (s *Store) Add(ctx context.Context, notifications []alert.Notification) err
 	err := s.commit(ctx, bytes, func(ctx context.Context, w *statements) error {
 		for i := range rows {
 			n := &rows[i]
-			err := w.insertLater(ctx, &n.ID, `INSERT INTO notifications (received_at, space, receiver, group_key, unknown, body)
-				VALUES ($1, $2, $3, $4, $5, $6)`,
+			err := w.insertLater(ctx, &n.ID, insertNotification,
 				millis(n.ReceivedAt), n.Space, n.Group.Receiver, n.Group.Key, n.Unknown, n.Body)
 			if err != nil {
 				return err

@@ -2,8 +2,9 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
-	"strings"
 	"time"
 )
 
@@ -83,28 +84,27 @@ func (s *Store) isStarting() bool {
 func (s *Store) serve(ctx context.Context, d *database) *unavailableError {
 	sweep := time.NewTimer(0)
 	defer sweep.Stop()
-	probe := time.NewTimer(probeInterval)
+	probe := time.NewTimer(0)
 	defer probe.Stop()
 	for {
-		var passed bool
 		var fault *unavailableError
 		select {
 		case <-s.bell:
 			s.take()
-			passed, fault = s.commitBatch(ctx, d)
+			fault = s.commitBatch(ctx, d)
 			if report := s.takeReport(); fault == nil && report != nil {
-				passed, fault = s.confirm(ctx, d, report)
+				fault = s.confirm(ctx, d, report)
 			}
 		case <-sweep.C:
 			var next time.Duration
-			passed, next, fault = s.sweep(ctx, d)
+			next, fault = s.sweep(ctx, d)
 			sweep.Reset(next)
 		case <-probe.C:
-			passed, fault = s.watch(ctx, d)
+			fault = s.watch(ctx, d)
 			probe.Reset(probeInterval)
 		case <-s.closing:
 			for s.take(); len(s.batch) > 0; s.take() {
-				_, _ = s.commitBatch(ctx, d) // those who wait are told
+				_ = s.commitBatch(ctx, d) // those who wait are told
 			}
 			fault = closedFault()
 		}
@@ -112,8 +112,6 @@ func (s *Store) serve(ctx context.Context, d *database) *unavailableError {
 			fault = d.goneFault() // whatever else: closing it would end what is left of it
 		}
 		switch {
-		case passed:
-			s.judge(nil)
 		case fault == nil:
 		case fault.kind == failing:
 			s.judge(fault)
@@ -130,7 +128,7 @@ func closedFault() *unavailableError {
 
 // watch looks after the storage without traffic: whether it is still there,
 // and, while writes fail, whether they still do.
-func (s *Store) watch(ctx context.Context, d *database) (bool, *unavailableError) {
+func (s *Store) watch(ctx context.Context, d *database) *unavailableError {
 	s.mu.Lock()
 	works := s.cause == nil
 	s.mu.Unlock()
@@ -138,21 +136,21 @@ func (s *Store) watch(ctx context.Context, d *database) (bool, *unavailableError
 		return s.probe(ctx, d)
 	}
 	if !d.intact() {
-		return false, d.goneFault()
+		return d.goneFault()
 	}
 	ctx, cancel := d.dialect.bounded(ctx)
 	defer cancel()
 	if err := d.writer.PingContext(ctx); err != nil {
-		return false, s.faultOf(err)
+		return s.faultOf(err)
 	}
-	return false, nil
+	return nil
 }
 
 // confirm looks into what a reader has met: damage is there to stay, anything
 // else is believed only when a write fails too.
-func (s *Store) confirm(ctx context.Context, d *database, report *unavailableError) (bool, *unavailableError) {
+func (s *Store) confirm(ctx context.Context, d *database, report *unavailableError) *unavailableError {
 	if report.kind == damaged || errors.Is(report.err, errPlan) {
-		return false, report
+		return report
 	}
 	return s.probe(ctx, d)
 }
@@ -161,10 +159,22 @@ func (s *Store) confirm(ctx context.Context, d *database, report *unavailableErr
 // still has inside the files.
 const probeBytes = 64 << 10
 
-// probe finds out whether a write would succeed.
-func (s *Store) probe(ctx context.Context, d *database) (bool, *unavailableError) {
+// probe finds out whether writes succeed, and notes it if so. That one of the
+// others' has passed says less: a small change of a row passes on a full disk.
+// So it adds what Add adds, which nobody sees, as it is gone before the commit.
+// The bytes are random, since a server would compress any others.
+func (s *Store) probe(ctx context.Context, d *database) *unavailableError {
+	filling := make([]byte, probeBytes)
+	_, _ = rand.Read(filling) // never fails
 	put := func(ctx context.Context, w *statements) error {
-		_, err := w.exec(ctx, putMeta, metaProbe, strings.Repeat(" ", probeBytes))
+		id, err := w.insert(ctx, insertNotification, 0, "", "", "", "", filling)
+		if err != nil {
+			return err
+		}
+		if _, err := w.exec(ctx, `DELETE FROM notifications WHERE id = $1`, id); err != nil {
+			return err
+		}
+		_, err = w.exec(ctx, putMeta, metaProbe, base64.StdEncoding.EncodeToString(filling))
 		return err
 	}
 	remove := func(ctx context.Context, w *statements) error {
@@ -173,8 +183,9 @@ func (s *Store) probe(ctx context.Context, d *database) (bool, *unavailableError
 	}
 	for _, change := range []func(context.Context, *statements) error{put, remove} {
 		if err := s.transact(ctx, d, []*op{{change: change}}); err != nil {
-			return false, s.faultOf(err)
+			return s.faultOf(err)
 		}
 	}
-	return true, nil
+	s.judge(nil)
+	return nil
 }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"alertchat/receiver/delivery"
@@ -73,27 +74,26 @@ func (s *Store) lose(epoch int64) {
 
 const selectEpoch = `SELECT epoch FROM lease WHERE id = 1`
 
-// leased returns change for a transaction that is only made under l. Nobody
-// takes the lease before its end.
-func (s *Store) leased(
-	l delivery.Lease, change func(context.Context, *statements) error,
-) func(context.Context, *statements) error {
-	return func(ctx context.Context, w *statements) error {
-		epoch, err := w.number(ctx, selectEpoch+s.dialect.unchanging)
-		if err != nil {
-			return err
+// checkLeases fails where one of ops needs a lease that is not in force. With a
+// lock nobody takes the lease before the end of the transaction.
+func (s *Store) checkLeases(ctx context.Context, w *statements, ops []*op, lock string) error {
+	if !slices.ContainsFunc(ops, func(o *op) bool { return o.lease != nil }) {
+		return nil
+	}
+	epoch, err := w.number(ctx, selectEpoch+lock)
+	if err != nil {
+		return err
+	}
+	for _, o := range ops {
+		if o.lease == nil || o.lease.Epoch == epoch {
+			continue
 		}
-		if epoch == l.Epoch {
-			return change(ctx, w)
-		}
-		ours, held := s.holding()
-		switch {
-		case held && epoch != ours.Epoch && s.dialect.unchanging == "":
+		if ours, held := s.holding(); held && epoch != ours.Epoch && s.dialect.unchanging == "" {
 			// The lock of the folder was to keep others away.
 			return &unavailableError{kind: stale, cause: "another process has opened " + s.name}
-		case epoch != ours.Epoch:
-			s.lose(ours.Epoch)
 		}
+		s.lose(o.lease.Epoch)
 		return delivery.ErrLeaseLost
 	}
+	return nil
 }

@@ -6,13 +6,19 @@ import (
 	"database/sql"
 	"errors"
 	"time"
+
+	"alertchat/receiver/delivery"
 )
 
 // The lease's times. Its holder counts it as its own until heldFor after the
 // start of the last renewal that succeeded; another process takes it when it has
 // seen no renewal for takenAfter. Each goes by its own monotonic clock, so that
 // it does not matter what the clocks show, but only that they run as fast, to
-// within a second in twelve.
+// within a second in twelve. In a virtual machine that is suspended, the clock
+// stands still: for up to heldFor after it goes on, its process counts as its
+// own what another one has. It may begin an attempt then, and a message may come
+// twice; but what it writes fails, and with its next renewal, a second later at
+// most, it knows.
 const (
 	beatInterval = time.Second
 	heldFor      = 12 * time.Second
@@ -25,6 +31,9 @@ const (
 	answersBefore = 3
 	// quietFailures is how many failures in a row are no news yet.
 	quietFailures = 5
+	// unusedTurns is for how many turns in a row the storage may be of no use to
+	// a process that keeps the lease.
+	unusedTurns = 5
 )
 
 // standing is the lease's row.
@@ -38,11 +47,11 @@ type standing struct {
 // connection of its own, so that no large commit delays a renewal. All fields
 // but the channels are its goroutine's own.
 type lessee struct {
-	s        *Store
-	connect  func(context.Context) (*database, error)
-	cancel   context.CancelFunc
-	done     chan struct{}
-	renounce chan struct{} // one slot
+	s       *Store
+	connect func(context.Context) (*database, error)
+	cancel  context.CancelFunc
+	done    chan struct{}
+	anew    chan struct{} // one slot
 
 	id       string
 	d        *database // nil while it is not connected
@@ -51,6 +60,7 @@ type lessee struct {
 	seenAt   time.Time // when it first saw that
 	answers  int       // how many looks in a row were answered
 	failures int       // how many were not
+	unused   int       // in how many turns in a row it could have worked, but the store could not
 }
 
 // newLessee starts a lessee. The caller must call end.
@@ -58,7 +68,7 @@ func newLessee(ctx context.Context, s *Store, connect func(context.Context) (*da
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	l := &lessee{
 		s: s, connect: connect, cancel: cancel,
-		done: make(chan struct{}), renounce: make(chan struct{}, 1),
+		done: make(chan struct{}), anew: make(chan struct{}, 1),
 		id: rand.Text(),
 	}
 	go l.run(ctx)
@@ -71,10 +81,11 @@ func (l *lessee) end() {
 	<-l.done
 }
 
-// startAnew gives the lease up, and gets it again with a new epoch.
+// startAnew takes the lease with a new epoch, if this process has it. Nobody
+// else gets it in between: attempts may be under way.
 func (l *lessee) startAnew() {
 	select {
-	case l.renounce <- struct{}{}:
+	case l.anew <- struct{}{}:
 	default:
 	}
 }
@@ -89,8 +100,9 @@ func (l *lessee) run(ctx context.Context) {
 		case <-ctx.Done():
 			l.giveUp(ctx)
 			return
-		case <-l.renounce:
-			l.giveUp(ctx)
+		case <-l.anew:
+			l.s.lose(l.epoch)
+			l.epoch = 0 // the row still has the id
 		case <-timer.C:
 		}
 		timer.Reset(l.turn(ctx))
@@ -101,6 +113,11 @@ func (l *lessee) run(ctx context.Context) {
 // that again.
 func (l *lessee) turn(ctx context.Context) time.Duration {
 	begun := time.Now()
+	if l.isUnused() {
+		l.giveUp(ctx)
+		l.answers = 0
+		return beatInterval
+	}
 	err := l.connected(ctx)
 	switch {
 	case err != nil:
@@ -122,12 +139,31 @@ func (l *lessee) turn(ctx context.Context) time.Duration {
 	return max(next, 0)
 }
 
+// isUnused tells whether the lease would be of no use to this process: it
+// reaches the database, but the store cannot work with it. While not even the
+// lease can be looked at, another process is no better off.
+func (l *lessee) isUnused() bool {
+	fault := l.s.fault()
+	switch {
+	case fault != nil && fault.kind == newer:
+		l.unused = unusedTurns
+	case fault == nil || l.failures > 0:
+		l.unused = 0
+	case l.unused < unusedTurns:
+		l.unused++
+	}
+	return l.unused >= unusedTurns
+}
+
 // failed drops the connection. What keeps all of the storage from working is
 // the keeper's news; that only this goes wrong would be nobody's.
 func (l *lessee) failed(ctx context.Context, err error) {
 	l.disconnect()
 	l.answers = 0
 	l.failures++
+	if l.failures == quietFailures && l.epoch == 0 {
+		l.forget() // what it takes, but cannot put right, another process may have
+	}
 	if l.failures == quietFailures && ctx.Err() == nil && l.s.Ready() == nil {
 		fault := l.s.faultOf(err)
 		l.s.log.Error("The right to deliver cannot be had or kept", "cause", fault.cause, "err", fault.err)
@@ -167,10 +203,11 @@ func (l *lessee) renew(ctx context.Context, begun time.Time) error {
 	return nil
 }
 
-// forget notes that the lease is not ours.
+// forget notes that the lease is not ours. With another id it does not become
+// ours again where a database comes back as it was a while ago.
 func (l *lessee) forget() {
 	l.s.lose(l.epoch)
-	l.epoch, l.seen = 0, standing{}
+	l.id, l.epoch, l.seen = rand.Text(), 0, standing{}
 }
 
 // look takes the lease where it can be had.
@@ -180,11 +217,9 @@ func (l *lessee) look(ctx context.Context, begun time.Time) error {
 		return err
 	}
 	switch {
-	case now.holder == l.id:
-		// It was taken, and the answer was lost.
-		l.epoch = now.epoch
-		return l.renew(ctx, begun)
-	case now.holder == "":
+	case now.holder == "", now.holder == l.id:
+		// With its own id it has taken the lease, and did not get as far as to
+		// use it; or it takes it anew.
 		return l.take(ctx, now, begun)
 	case now != l.seen:
 		if l.seen.holder != now.holder {
@@ -208,11 +243,12 @@ func (l *lessee) read(ctx context.Context, lock string) (now standing, err error
 	return now, errors.Join(each, err)
 }
 
-// take takes the lease if it still stands as it was seen, and puts right what a
-// holder that died may have left.
+// take takes the lease if it still stands as it was seen. Then it puts right what
+// a holder that died may have left, in a transaction of its own: deliveries can
+// be many, and whoever waits for the lease waits for the lock of this one.
 func (l *lessee) take(ctx context.Context, seen standing, begun time.Time) error {
 	taken := false
-	err := l.d.transact(ctx, func(ctx context.Context) error {
+	err := l.d.transact(ctx, 0, func(ctx context.Context) error {
 		// Waits for the last writes of the holder before, whose transactions
 		// hold the key of the row, and keeps it from any more.
 		now, err := l.read(ctx, ` FOR UPDATE`)
@@ -224,14 +260,28 @@ func (l *lessee) take(ctx context.Context, seen standing, begun time.Time) error
 			return err
 		}
 		taken = true
-		return l.d.mend(ctx)
+		return nil
 	})
 	if err != nil || !taken {
 		return err
 	}
-	l.epoch = seen.epoch + 1
-	l.s.log.Info("This process has the right to deliver", "epoch", l.epoch)
-	l.s.hold(tenure{epoch: l.epoch, until: begun.Add(heldFor)})
+	epoch := seen.epoch + 1
+	err = l.d.transact(ctx, 0, func(ctx context.Context) error {
+		if err := l.d.mend(ctx); err != nil {
+			return err
+		}
+		now, err := l.read(ctx, l.s.dialect.unchanging)
+		if err == nil && now.epoch != epoch {
+			err = delivery.ErrLeaseLost
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	l.epoch = epoch
+	l.s.log.Info("This process has the right to deliver", "epoch", epoch)
+	l.s.hold(tenure{epoch: epoch, until: begun.Add(heldFor)})
 	return nil
 }
 
@@ -243,7 +293,6 @@ func (l *lessee) giveUp(ctx context.Context) {
 	}
 	epoch, id := l.epoch, l.id
 	l.forget()
-	l.id = rand.Text() // what may still stand in the row is nobody's any more
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), beatTimeout, errPatience)
 	defer cancel()
 	err := l.connected(ctx)

@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -40,7 +38,7 @@ func (d *database) migrate(ctx context.Context) error {
 // version and the tables in agreement. It does nothing where another process
 // has made it meanwhile. A large table may take its time.
 func (d *database) migrateFrom(ctx context.Context, version int, m migration) error {
-	return d.transactUnbounded(ctx, func(ctx context.Context) error {
+	return d.transactUnbounded(ctx, 0, func(ctx context.Context) error {
 		if d.dialect.migrating != "" {
 			if _, err := d.write.exec(ctx, d.dialect.migrating); err != nil {
 				return err
@@ -54,29 +52,28 @@ func (d *database) migrateFrom(ctx context.Context, version int, m migration) er
 				return err
 			}
 		}
-		for key, value := range map[string]int{metaVersion: version + 1, metaLeast: m.least} {
-			if _, err := d.write.exec(ctx, putMeta, key, strconv.Itoa(value)); err != nil {
-				return err
-			}
+		if _, err := d.write.exec(ctx, putMeta, metaLeast, strconv.Itoa(m.least)); err != nil {
+			return err
 		}
-		return nil
+		_, err := d.write.exec(ctx, putMeta, metaVersion, strconv.Itoa(version+1))
+		return err
 	})
 }
 
 // version returns that of the schema, 0 where there is none yet.
 func (d *database) version(ctx context.Context) (int, error) {
-	tables, err := column(ctx, d.writer, d.dialect.tables)
+	tables, err := d.write.texts(ctx, d.dialect.tables)
 	if err != nil || len(tables) == 0 {
 		return 0, err
 	}
 	if !slices.Contains(tables, "meta") {
 		return 0, &unavailableError{kind: newer, cause: d.foreign}
 	}
-	version, err := readMeta(ctx, d.writer, metaVersion)
+	version, err := d.readMeta(ctx, metaVersion)
 	if err != nil {
 		return 0, err
 	}
-	least, err := readMeta(ctx, d.writer, metaLeast)
+	least, err := d.readMeta(ctx, metaLeast)
 	if err != nil {
 		return 0, err
 	}
@@ -88,16 +85,15 @@ func (d *database) version(ctx context.Context) (int, error) {
 }
 
 // readMeta returns a number of meta, 0 where it is not there.
-func readMeta(ctx context.Context, conn *sql.Conn, key string) (int, error) {
-	var text string
-	err := conn.QueryRowContext(ctx, `SELECT value FROM meta WHERE key = $1`, key).Scan(&text)
-	if errors.Is(err, sql.ErrNoRows) {
-		return 0, nil
-	}
+func (d *database) readMeta(ctx context.Context, key string) (int, error) {
+	values, err := d.write.texts(ctx, `SELECT value FROM meta WHERE key = $1`, key)
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", key, err)
 	}
-	n, err := strconv.Atoi(text)
+	if len(values) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(values[0])
 	if err != nil {
 		return 0, fmt.Errorf("read %s: %w", key, err)
 	}

@@ -94,13 +94,17 @@ func (e *postgresEngine) connect(ctx context.Context) (*database, error) {
 }
 
 // check looks whether the server takes writes, and whether it answers a commit
-// only once that is safe. It is made to.
+// only once that is safe. It is made to, and to notice within a transaction when
+// the machine or the network is gone: else the rows that were changed would stay
+// locked for hours.
 func (e *postgresEngine) check(ctx context.Context, d *database) error {
 	ctx, cancel := d.dialect.bounded(ctx)
 	defer cancel()
 	var readOnly, synchronous string
-	err := d.writer.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only'), current_setting('synchronous_commit')`).
-		Scan(&readOnly, &synchronous)
+	var keepsAlive bool
+	err := d.writer.QueryRowContext(ctx, `SELECT current_setting('transaction_read_only'),
+		current_setting('synchronous_commit'), EXISTS (SELECT 1 FROM pg_settings WHERE name = 'tcp_keepalives_idle')`).
+		Scan(&readOnly, &synchronous, &keepsAlive)
 	if err != nil {
 		return err
 	}
@@ -111,8 +115,11 @@ func (e *postgresEngine) check(ctx context.Context, d *database) error {
 	d.write.pipeline = func(ctx context.Context, queue []queued) error { return pipeline(ctx, d.writer, queue) }
 	if synchronous == "off" {
 		d.dialect.begin += "; SET LOCAL synchronous_commit = on"
-		d.write.dialect = d.dialect
 	}
+	if keepsAlive { // not every server that speaks the protocol can do that
+		d.dialect.begin += "; SET LOCAL tcp_keepalives_idle = 5; SET LOCAL tcp_keepalives_interval = 2; SET LOCAL tcp_keepalives_count = 3"
+	}
+	d.write.dialect = d.dialect
 	return nil
 }
 

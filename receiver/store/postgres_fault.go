@@ -2,14 +2,18 @@ package store
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"io"
 	"io/fs"
 	"net"
+	"strings"
 	"syscall"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -20,10 +24,7 @@ func (e *postgresEngine) classify(err error) *unavailableError {
 		return &unavailableError{kind: k, cause: e.s.name + " " + what, err: err}
 	}
 	if _, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-		if file, ok := errors.AsType[*fs.PathError](err); ok {
-			return &unavailableError{kind: stale, cause: "the URL of PostgreSQL names a file that cannot be read", err: file}
-		}
-		return &unavailableError{kind: stale, cause: "the URL of PostgreSQL cannot be read: it must be one that psql takes"}
+		return urlFault(err)
 	}
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		if k, what := judgeState(pg.Code); what != "" {
@@ -34,13 +35,56 @@ func (e *postgresEngine) classify(err error) *unavailableError {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errPatience):
 		return fault(stale, "does not answer in time: look at its load, its locks and the network")
+	case isTLS(err):
+		return fault(stale, "does not agree on TLS: check sslmode and sslrootcert in the URL, and restart, or the server's certificate")
 	case isCut(err):
 		return fault(stale, cannotBeReached)
 	}
 	return nil
 }
 
+// urlFault is the fault of a URL that pgx does not take.
+func urlFault(err error) *unavailableError {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return &unavailableError{kind: stale, cause: "the URL of PostgreSQL names a file that cannot be read", err: file}
+	}
+	return &unavailableError{kind: stale, cause: "the URL of PostgreSQL cannot be read: it must be one that psql takes"}
+}
+
+// CheckPostgresURL tells whether a text can be [Options.PostgresURL]. It does
+// not connect, and its error does not show any of the text.
+func CheckPostgresURL(url string) error {
+	_, err := pgx.ParseConfig(url)
+	// What is no URL is read as KEY=VALUE, and that of another scheme may look so.
+	scheme, _, isURL := strings.Cut(url, "://")
+	if isURL && scheme != "postgres" && scheme != "postgresql" && !strings.Contains(scheme, "=") {
+		err = errors.ErrUnsupported
+	}
+	if err == nil {
+		return nil
+	}
+	return errors.New(urlFault(err).cause)
+}
+
 const cannotBeReached = "cannot be reached: see that it runs, and that the network lets this process reach it"
+
+// isTLS tells whether the server is there, but no encrypted connection to it can
+// be made. That it has no TLS at all is an error of pgx that has no type.
+func isTLS(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return true
+	}
+	return strings.Contains(err.Error(), "server refused TLS connection")
+}
 
 // isCut tells whether err means that a connection broke or did not come about.
 func isCut(err error) bool {
@@ -66,7 +110,7 @@ func isCut(err error) bool {
 func judgeState(code string) (kind, string) {
 	switch code {
 	case "28000", "28P01":
-		return stale, "refuses the login: check user and password in the URL, and pg_hba.conf"
+		return stale, "refuses the login: check user and password in the URL, and restart, or pg_hba.conf"
 	case "3D000":
 		return stale, "does not have the database of the URL: create it"
 	case "3F000", "42501":
@@ -74,15 +118,17 @@ func judgeState(code string) (kind, string) {
 	case "42P01", "42703":
 		return failing, "has lost a table or a column of alertchat: restore it"
 	case "25006":
-		return stale, "can only be read: point the URL at the primary server"
+		return stale, "can only be read: point the URL at the primary server, or at all of them with target_session_attrs=read-write, and restart"
 	case "53100":
 		return failing, "has no room on its disk: free some space there"
 	case "53300":
 		return stale, "takes no more connections: end some, or raise max_connections"
+	case "57P03":
+		return stale, "is starting or stopping: wait"
 	case "57014", "55P03":
 		return stale, "takes too long: look at its load, its locks and its timeouts"
 	case "26000", "42P05":
-		return stale, "is behind a proxy that keeps no prepared statements: add default_query_exec_mode=exec to the URL"
+		return stale, "is behind a proxy that keeps no prepared statements: add default_query_exec_mode=exec to the URL, and restart"
 	}
 	switch code[:min(len(code), 2)] {
 	case "08", "57":

@@ -2,8 +2,12 @@ package store_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"sync"
@@ -14,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"alertchat/receiver/alert"
+	"alertchat/receiver/delivery"
 	"alertchat/receiver/store"
 	"alertchat/receiver/store/pgtest"
 )
@@ -58,7 +63,7 @@ func testStopAndStart(t *testing.T, server *pgtest.Server) {
 	wantUnavailable(t, "Add()", s.Add(t.Context(), []alert.Notification{note("ops", "g", nil)}), cause)
 	_, err := s.Waiting(t.Context(), "ops", 1)
 	wantUnavailable(t, "Waiting()", err, cause)
-	if n := book.count("The storage is unavailable"); n != 1 {
+	if n := book.count(cause); n != 1 {
 		t.Errorf("it was logged %d times, want once:\n%s", n, book)
 	}
 
@@ -151,6 +156,13 @@ func testUnusable(t *testing.T, server *pgtest.Server) {
 			t.Helper()
 			return strings.Replace(admin, "sslmode=disable", "sslmode=verify-full&sslrootcert=/missing.crt", 1)
 		}, "names a file that cannot be read"},
+		"a server without TLS": {func(*testing.T) string {
+			return strings.Replace(admin, "sslmode=disable", "sslmode=require", 1)
+		}, "does not agree on TLS: check sslmode"},
+		"a certificate that nobody knows": {func(t *testing.T) string {
+			t.Helper()
+			return alter(t, strings.Replace(admin, "sslmode=disable", "sslmode=verify-full", 1), func(u *url.URL) { u.Host = unknownCertificate(t) })
+		}, "does not agree on TLS: check sslmode"},
 		"nothing listens": {func(t *testing.T) string {
 			t.Helper()
 			return alter(t, admin, func(u *url.URL) { u.Host = "127.0.0.1:1" })
@@ -158,7 +170,7 @@ func testUnusable(t *testing.T, server *pgtest.Server) {
 		"a wrong password": {func(t *testing.T) string {
 			t.Helper()
 			return alter(t, admin, func(u *url.URL) { u.User = url.UserPassword("alertchat", "canary-wrong") })
-		}, "refuses the login"},
+		}, "refuses the login: check user and password in the URL, and restart"},
 		"no such database": {func(t *testing.T) string {
 			t.Helper()
 			return alter(t, admin, func(u *url.URL) { u.Path = "/missing" })
@@ -218,6 +230,40 @@ func testUnusable(t *testing.T, server *pgtest.Server) {
 	}
 }
 
+// unknownCertificate returns the address of a server that begins as PostgreSQL
+// does, with a certificate that nobody has signed.
+func unknownCertificate(t *testing.T) string {
+	t.Helper()
+	web := httptest.NewTLSServer(nil)
+	t.Cleanup(web.Close)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() {
+				defer conn.Close()
+				if _, err := io.ReadFull(conn, make([]byte, 8)); err != nil {
+					return
+				}
+				_, _ = conn.Write([]byte("S"))
+				_ = tls.Server(conn, web.TLS).Handshake()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		running.Wait()
+	})
+	return listener.Addr().String()
+}
+
 func testNewerSchema(t *testing.T, u string) {
 	old := openURL(t, u, store.Options{})
 	ids := add(t, old, note("ops", "g", nil))
@@ -254,6 +300,7 @@ func testConflict(t *testing.T, u string) {
 	}
 	for code, want := range map[string]string{
 		"40001": "conflicting writes", "53100": "no room on its disk", "57014": "takes too long", "42501": "owner of the database",
+		"57P03": "is starting or stopping: wait",
 	} {
 		err := s.Do(t.Context(), func(exec func(string) error) error {
 			return exec(`DO $$ BEGIN RAISE EXCEPTION 'fault' USING ERRCODE = '` + code + `'; END $$`)
@@ -264,6 +311,58 @@ func testConflict(t *testing.T, u string) {
 	}
 	if err := s.Do(t.Context(), func(exec func(string) error) error { return exec(`SELECT 1/0`) }); err == nil || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Do(1/0) = %v, want an error of its own", err)
+	}
+}
+
+// refusing makes the inserts into a table fail with a SQLSTATE.
+func refusing(t *testing.T, u, table, code string) {
+	t.Helper()
+	onURL(t, u, `CREATE OR REPLACE FUNCTION refuse() RETURNS TRIGGER LANGUAGE plpgsql AS
+		$$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = '`+code+`'; END $$`,
+		`CREATE TRIGGER refusing BEFORE INSERT ON `+table+` FOR EACH ROW EXECUTE FUNCTION refuse()`)
+}
+
+func testLastingFault(t *testing.T, u string) {
+	for code, want := range map[string]string{
+		"53100": "no room on its disk", // the connection is kept
+		"57014": "takes too long",      // it is opened anew
+	} {
+		book := &logBook{}
+		s := openURL(t, u, book.options())
+		refusing(t, u, "notifications", code)
+		wantUnavailable(t, "Add()", s.Add(t.Context(), []alert.Notification{note("ops", "g", nil)}), want)
+		eventually(t, 5*time.Second, "it says so", func() bool { return s.Ready() != nil })
+		tick := time.NewTicker(time.Millisecond)
+		for end := time.Now().Add(2500 * time.Millisecond); time.Now().Before(end); <-tick.C { // several probes
+			if s.Ready() == nil {
+				t.Errorf("%s: Ready() = nil while nothing can be added", code)
+				break
+			}
+		}
+		tick.Stop()
+		if told, ready := book.count("The storage is unavailable"), book.count("The storage is ready"); told != 1 || ready != 1 {
+			t.Errorf("%s: it was logged %d times, and %d times that it works, want each once:\n%s", code, told, ready, book)
+		}
+		onURL(t, u, `DROP TRIGGER refusing ON notifications`)
+		eventually(t, 5*time.Second, "it works again", func() bool { return s.Ready() == nil })
+		add(t, s, note("ops", "g", nil))
+		closeStore(t, s)
+	}
+}
+
+// What a probe does not see comes and goes.
+func testFlappingFault(t *testing.T, u string) {
+	book := &logBook{}
+	s := openURL(t, u, book.options())
+	refusing(t, u, "spaces", "53100")
+	l := acquire(t, s)
+	for range 3 {
+		wantUnavailable(t, "SaveHealth()", s.SaveHealth(t.Context(), l, "ops", delivery.Health{}), "no room on its disk")
+		eventually(t, 5*time.Second, "it says so", func() bool { return s.Ready() != nil })
+		eventually(t, 5*time.Second, "a probe passes", func() bool { return s.Ready() == nil })
+	}
+	if told, ready := book.count("The storage is unavailable"), book.count("The storage is ready"); told != 1 || ready != 2 {
+		t.Errorf("it was logged %d times, want once, and %d times that it works, want that at the start and once more:\n%s", told, ready, book)
 	}
 }
 

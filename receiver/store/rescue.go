@@ -101,7 +101,7 @@ func (e *sqliteEngine) rescue(ctx context.Context, source *sql.Conn) error {
 	}
 	defer target.close()
 	c := copying{source: source, target: target.writer, now: e.s.now}
-	if err := target.transact(ctx, c.all); err != nil {
+	if err := target.transact(ctx, 0, c.all); err != nil {
 		return fmt.Errorf("take over the database: %w", err)
 	}
 	// Closing the last connection moves all from the WAL to the file itself.

@@ -18,33 +18,32 @@ const (
 )
 
 // sweep removes a portion of what has been kept long enough, under the lease:
-// two processes that sweep would be in each other's way. It returns whether
-// anything was committed, when to sweep again, and what is wrong with the
-// storage.
-func (s *Store) sweep(ctx context.Context, d *database) (bool, time.Duration, *unavailableError) {
+// two processes that sweep would be in each other's way. It returns when to sweep
+// again, and what is wrong with the storage.
+func (s *Store) sweep(ctx context.Context, d *database) (time.Duration, *unavailableError) {
 	l, held := s.holding()
 	if !held {
-		return false, sweepInterval, nil
+		return sweepInterval, nil
 	}
 	var removed int64
-	err := s.transact(ctx, d, []*op{{change: s.leased(l, func(ctx context.Context, w *statements) (err error) {
+	err := s.transact(ctx, d, []*op{{lease: &l, change: func(ctx context.Context, w *statements) (err error) {
 		removed, err = s.removeOld(ctx, w)
 		return err
-	})}})
+	}}})
 	if errors.Is(err, delivery.ErrLeaseLost) {
-		return false, sweepInterval, nil
+		return sweepInterval, nil
 	}
 	more := removed > 0
 	if err == nil && !more {
 		more, err = s.engine.shrink(ctx, d)
 	}
 	if err != nil {
-		return false, sweepInterval, s.faultOf(err)
+		return sweepInterval, s.faultOf(err)
 	}
 	if more {
-		return true, sweepPause, nil
+		return sweepPause, nil
 	}
-	return true, sweepInterval, nil
+	return sweepInterval, nil
 }
 
 // removeOld removes up to sweepRows rows and returns how many it has removed.

@@ -71,7 +71,7 @@ func (e *sqliteEngine) openLocked(ctx context.Context) (*database, error) {
 // begin takes the lease and puts right what a rescue could not take over. Then
 // the files are known by which to tell whether they are still in place.
 func (e *sqliteEngine) begin(ctx context.Context, d *database) error {
-	err := d.transact(ctx, func(ctx context.Context) error {
+	err := d.transact(ctx, 0, func(ctx context.Context) error {
 		if _, err := d.writer.ExecContext(ctx,
 			`UPDATE lease SET epoch = 1 + CASE WHEN epoch > $1 THEN epoch ELSE $1 END WHERE id = 1`, e.epoch); err != nil {
 			return err
@@ -189,7 +189,7 @@ func createFile(path string) (bool, error) {
 // check reads the whole database, and fails with a fault of kind damaged where
 // that does not fit together.
 func (d *database) check(ctx context.Context) error {
-	faults, err := column(ctx, d.writer, `PRAGMA quick_check(1)`)
+	faults, err := d.write.texts(ctx, `PRAGMA quick_check(1)`)
 	if err != nil {
 		return err
 	}

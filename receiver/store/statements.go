@@ -120,9 +120,6 @@ func (s *statements) run(ctx context.Context, query string, args []any) (sql.Res
 }
 
 func (s *statements) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	if err := s.flush(ctx); err != nil {
-		return nil, err
-	}
 	args = s.dialect.storable(args)
 	if !s.dialect.prepared {
 		return s.on.QueryContext(ctx, query, args...)
@@ -172,6 +169,9 @@ func (s *statements) number(ctx context.Context, query string, args ...any) (n i
 
 // each hands every row of a query to scan.
 func (s *statements) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
+	if err := s.flush(ctx); err != nil { // within the time for all that is sent
+		return err
+	}
 	ctx, cancel := s.dialect.bounded(ctx)
 	defer cancel()
 	rows, err := s.query(ctx, query, args)
@@ -187,26 +187,19 @@ func (s *statements) each(ctx context.Context, scan func(*sql.Rows) error, query
 	return rows.Err()
 }
 
+// texts returns the one text column of a query.
+func (s *statements) texts(ctx context.Context, query string, args ...any) (all []string, err error) {
+	err = s.each(ctx, func(rows *sql.Rows) error {
+		var one string
+		err := rows.Scan(&one)
+		all = append(all, one)
+		return err
+	}, query, args...)
+	return all, err
+}
+
 func (s *statements) close() {
 	for _, stmt := range s.byQuery {
 		_ = stmt.Close()
 	}
-}
-
-// column returns the one text column of a query.
-func column(ctx context.Context, conn *sql.Conn, query string) ([]string, error) {
-	rows, err := conn.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var all []string
-	for rows.Next() {
-		var one string
-		if err := rows.Scan(&one); err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
 }

@@ -103,13 +103,15 @@ type Store struct {
 
 	batch []*op // the keeper's own: what it commits at the moment
 
-	mu       sync.Mutex        // guards what follows
-	db       *database         // nil while no database is open
-	cause    *unavailableError // why nothing can be written; nil when it can
-	queue    []*op             // what waits to be committed; empty while db is nil
-	reported *unavailableError // what a reader found wrong with the database
-	lease    tenure            // what this process has of the lease
-	held     chan struct{}     // closed while it has it
+	mu       sync.Mutex           // guards what follows
+	db       *database            // nil while no database is open
+	cause    *unavailableError    // why nothing can be written; nil when it can
+	told     string               // the cause that the log has last; empty where it says that all is well
+	toldAt   map[string]time.Time // when it had which cause
+	queue    []*op                // what waits to be committed; empty while db is nil
+	reported *unavailableError    // what a reader found wrong with the database
+	lease    tenure               // what this process has of the lease
+	held     chan struct{}        // closed while it has it
 }
 
 // A store is all that the loops need.
@@ -121,6 +123,9 @@ var (
 	_ delivery.Healths = (*Store)(nil)
 	_ delivery.Estate  = (*Store)(nil)
 )
+
+// tellInterval is how long the log does not repeat a cause.
+const tellInterval = time.Minute
 
 // Open returns a store at once. The database is opened in the background;
 // [Store.Ready] tells when. The caller must call [Store.Close].
@@ -150,6 +155,7 @@ func Open(o Options) *Store {
 		s.useSQLite(o.Path)
 	}
 	s.cause = &unavailableError{kind: starting, cause: "it is being opened"}
+	s.told, s.toldAt = s.cause.cause, make(map[string]time.Time)
 	s.failing.Set(1)
 	go s.keep(context.Background())
 	return s
@@ -192,19 +198,27 @@ func (s *Store) Close(ctx context.Context) error {
 // Ready returns nil when writes succeed, else an error that wraps
 // [ErrUnavailable] and says why they do not.
 func (s *Store) Ready() error {
+	if fault := s.fault(); fault != nil {
+		return fault
+	}
+	return nil
+}
+
+// fault returns why writes do not succeed, nil when they do.
+func (s *Store) fault() *unavailableError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.cause == nil {
-		return nil
-	}
 	return s.cause
 }
 
-// opened makes d the database of all calls from now on.
+// opened makes d the database of all calls from now on. After a fault that is
+// not yet the end of it: a probe tells.
 func (s *Store) opened(d *database) {
 	s.mu.Lock()
 	s.db, s.reported = d, nil
-	s.setCause(nil)
+	if s.cause.kind == starting {
+		s.setCause(nil)
+	}
 	s.mu.Unlock()
 	if d.epoch != 0 {
 		s.hold(tenure{epoch: d.epoch})
@@ -235,22 +249,25 @@ func (s *Store) judge(cause *unavailableError) {
 	s.setCause(cause)
 }
 
-// setCause logs the change, so that a log has one line for each, not one for
-// each write that fails. The caller holds s.mu.
+// setCause notes whether writes succeed. The log has one line for each change,
+// not one for each write that fails, and where the storage changes all the time,
+// one a minute for each cause. The caller holds s.mu.
 func (s *Store) setCause(cause *unavailableError) {
-	before := s.cause
 	s.cause = cause
 	if cause == nil {
-		if before != nil {
-			s.failing.Set(0)
+		s.failing.Set(0)
+		if s.told != "" {
+			s.told = ""
 			s.log.Info("The storage is ready")
 		}
 		return
 	}
-	if before != nil && before.cause == cause.cause {
+	s.failing.Set(1)
+	at, before := s.toldAt[cause.cause]
+	if s.told == cause.cause || before && time.Since(at) < tellInterval {
 		return
 	}
-	s.failing.Set(1)
+	s.told, s.toldAt[cause.cause] = cause.cause, time.Now()
 	log := s.log.Error // somebody must act
 	switch cause.kind {
 	case starting:

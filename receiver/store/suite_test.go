@@ -53,7 +53,7 @@ func testStore(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"a dead delivery is planned again and stands alone", testRetry},
 		{"what is not dead or has no space is not retried", testRetryRefused},
 		{"of many who retry a delivery one wins", testRetryAtOnce},
-		{"a retried delivery that was reported is not reported again", testRetryOfReports},
+		{"a retried delivery that dies again is reported again, but no notice is", testRetryOfReports},
 		{"deliveries are found by status and space, newest first", testDeliveries},
 		{"counts tell what waits, is planned and is dead", testCounts},
 		{"history shows the newest first and keeps failures", testHistory},

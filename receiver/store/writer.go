@@ -21,6 +21,7 @@ const (
 // what it finds out it sets anew each time.
 type op struct {
 	bytes     int
+	lease     *delivery.Lease // what the change is made under; nil where it needs none
 	abandoned <-chan struct{} // closed when nobody waits any more
 	change    func(ctx context.Context, w *statements) error
 	result    chan error // one slot
@@ -30,7 +31,18 @@ type op struct {
 // returns once it is on disk or known not to be. When ctx ends before, it
 // returns ctx's error, and the change may still be made.
 func (s *Store) commit(ctx context.Context, bytes int, change func(context.Context, *statements) error) error {
-	o := &op{bytes: bytes, abandoned: ctx.Done(), change: change, result: make(chan error, 1)}
+	return s.submit(ctx, &op{bytes: bytes, change: change})
+}
+
+// commitLeased does the same for a loop, under the lease that it holds.
+func (s *Store) commitLeased(
+	ctx context.Context, l delivery.Lease, bytes int, change func(context.Context, *statements) error,
+) error {
+	return s.submit(ctx, &op{bytes: bytes, lease: &l, change: change})
+}
+
+func (s *Store) submit(ctx context.Context, o *op) error {
+	o.abandoned, o.result = ctx.Done(), make(chan error, 1)
 	s.mu.Lock()
 	if s.db == nil {
 		defer s.mu.Unlock()
@@ -43,15 +55,19 @@ func (s *Store) commit(ctx context.Context, bytes int, change func(context.Conte
 	case err := <-o.result:
 		return err
 	case <-ctx.Done():
+		s.withdraw(o)
 		return context.Cause(ctx)
 	}
 }
 
-// commitLeased does the same for a loop, under the lease that it holds.
-func (s *Store) commitLeased(
-	ctx context.Context, l delivery.Lease, bytes int, change func(context.Context, *statements) error,
-) error {
-	return s.commit(ctx, bytes, s.leased(l, change))
+// withdraw takes o out of the queue, where it would keep its contents as long
+// as the database does not answer, if the keeper does not have it yet.
+func (s *Store) withdraw(o *op) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i := slices.Index(s.queue, o); i >= 0 {
+		s.queue = slices.Delete(s.queue, i, i+1)
+	}
 }
 
 func (s *Store) ring() {
@@ -80,19 +96,20 @@ func (s *Store) take() {
 	}
 }
 
-// commitBatch commits s.batch and tells everybody in it. It returns whether
-// anything was committed, and else what is wrong with the storage: nothing,
-// where only the changes themselves failed.
-func (s *Store) commitBatch(ctx context.Context, d *database) (bool, *unavailableError) {
+// commitBatch commits s.batch and tells everybody in it. Where nothing was
+// committed it returns what is wrong with the storage: nothing, where only the
+// changes themselves failed.
+func (s *Store) commitBatch(ctx context.Context, d *database) *unavailableError {
+	defer func() { clear(s.batch) }() // the next one may be long in coming
 	s.batch = slices.DeleteFunc(s.batch, (*op).isAbandoned)
 	if len(s.batch) == 0 {
-		return false, nil
+		return nil
 	}
 	err := s.transact(ctx, d, s.batch)
 	fault := s.classify(err)
 	if err == nil || len(s.batch) == 1 || fault != nil && fault.kind != failing {
 		s.tell(s.batch, err)
-		return err == nil, fault
+		return fault
 	}
 	// One of them failed. Alone, each gets only what it has earned. On a full
 	// disk, too, small ones may pass where a large one has no room.
@@ -104,33 +121,53 @@ func (s *Store) commitBatch(ctx context.Context, d *database) (bool, *unavailabl
 		passed = passed || err == nil
 		if alone := s.classify(err); alone != nil && alone.kind != failing {
 			s.tell(s.batch[i+1:], alone)
-			return false, alone
+			return alone
 		}
 	}
 	if passed {
-		return true, nil
+		return nil
 	}
-	return false, fault
+	return fault
 }
 
 // triesInConflict bounds how often a transaction is made that other processes'
 // writes are in the way of.
 const triesInConflict = 5
 
-// transact commits the changes of ops as one. A commit into a file that is no
-// longer in its place is reported as failed: the next process would not find it.
+// transact commits the changes of ops as one, if the leases of all are in force
+// before and after them: the lock on the lease comes last, when all else was
+// sent and answered. A process that stands still with the lock, in the midst of
+// what it sends, would keep all others from the lease.
+//
+// A commit into a file that is no longer in its place is reported as failed: the
+// next process would not find it.
 func (s *Store) transact(ctx context.Context, d *database, ops []*op) error {
+	bytes := 0
+	for _, o := range ops {
+		bytes += o.bytes
+	}
 	change := func(ctx context.Context) error {
+		if err := s.checkLeases(ctx, d.write, ops, ""); err != nil {
+			return err
+		}
 		for _, o := range ops {
 			if err := o.change(ctx, d.write); err != nil {
 				return err
 			}
 		}
-		return nil
+		if s.dialect.unchanging == "" {
+			return nil
+		}
+		if bytes > slowest { // what was allowed for them is too long with the lock
+			if _, err := d.write.exec(ctx, s.dialect.idleFor(0)); err != nil {
+				return err
+			}
+		}
+		return s.checkLeases(ctx, d.write, ops, s.dialect.unchanging)
 	}
-	err := d.transact(ctx, change)
+	err := d.transact(ctx, bytes, change)
 	for try := 1; try < triesInConflict && isConflict(err); try++ {
-		err = d.transact(ctx, change)
+		err = d.transact(ctx, bytes, change)
 	}
 	if err == nil && !d.intact() {
 		return d.goneFault()
