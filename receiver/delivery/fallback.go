@@ -30,7 +30,7 @@ const (
 // are doing where that failed before.
 func (m *Manager) report(ctx context.Context, lease Lease) error {
 	m.mu.Lock()
-	spaces := slices.Collect(maps.Values(m.spaces))
+	spaces := slices.SortedFunc(maps.Values(m.spaces), func(a, b *Space) int { return strings.Compare(a.Name, b.Name) })
 	m.mu.Unlock()
 	var errs []error
 	for _, s := range spaces {
@@ -131,7 +131,11 @@ func (m *Manager) reportFailure(ctx context.Context, lease Lease, s, to *Space, 
 	heading := fmt.Sprintf("⚠️ Messages have not reached the space %s since %s: %s. %s",
 		s.Name, h.FailingSince.UTC().Format("2 Jan 15:04 MST"), strings.TrimSuffix(h.LastError, "."), news(told, first))
 	m.reported(ctx, lease, s.Name, now, to.Name)
-	return m.notify(ctx, lease, s.Name, to, to.Renderer.Notice(m.where(heading), told, nil, now), taken, nil)
+	err = m.notify(ctx, lease, s.Name, to, to.Renderer.Notice(m.where(heading), told, nil, now), taken, nil)
+	if err != nil {
+		m.reported(ctx, lease, s.Name, h.ReportedAt, h.ReportedTo)
+	}
+	return err
 }
 
 // known returns the notifications of which it is known that they do not arrive:

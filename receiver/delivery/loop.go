@@ -35,12 +35,12 @@ type loop struct {
 	// apart has the groups of digests that Chat refused: of how many, at most, a
 	// digest may be that tells of one.
 	apart    map[alert.Group]int
-	overflow bool        // whether the last digest had no room for all
-	inRow    int         // how many digests Chat refused in a row
-	single   time.Time   // until when none is made because of that
-	last     alert.Group // what the last message of one group told of
-	alone    bool        // whether the last message stood alone
-	said     string      // the trouble that was logged last
+	overflow bool                 // whether the last digest had no room for all
+	inRow    int                  // how many digests Chat refused in a row
+	single   time.Time            // until when none is made because of that
+	told     map[alert.Group]bool // the groups that have had their turn
+	alone    bool                 // whether the last message stood alone
+	said     string               // the trouble that was logged last
 	backoff  backoff
 
 	foreign atomic.Bool // whether others may have planned or settled something
@@ -76,7 +76,8 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 	if l.after != nil {
 		<-l.after
 	}
-	l.lease, l.stale, l.apart = lease, true, make(map[alert.Group]int)
+	l.lease, l.stale = lease, true
+	l.apart, l.told = make(map[alert.Group]int), make(map[alert.Group]bool)
 	for {
 		select {
 		case <-l.stop:
@@ -131,6 +132,7 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 			return err
 		}
 		if len(waiting) == 0 {
+			clear(l.told)
 			select {
 			case <-l.bell:
 			case <-l.stop:

@@ -23,9 +23,8 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 		groups := 1
 		if merge {
 			groups = len(q)
-		} else if len(q) > 1 && q[0].group == l.last {
-			// One that changes all the time holds up no other.
-			q[0], q[1] = q[1], q[0]
+		} else {
+			l.takeTurns(q)
 		}
 		batch := portion(q, groups)
 		stories, err := l.stories(ctx, s.Name, batch, s.Told)
@@ -40,7 +39,7 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 			if more := len(q) - len(batch); merge && len(told)+more >= l.enough(s) {
 				return l.digest(s, place, told, more, time.Now())
 			}
-			l.overflow, l.last = false, told[0].group
+			l.overflow, l.told[told[0].group] = false, true
 			return told[0].plan(s, place, time.Now())
 		}
 		for i := range batch {
@@ -49,6 +48,19 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 		q = slices.DeleteFunc(q, func(g queued) bool { return len(g.notes) == 0 })
 	}
 	return nil, nil //nolint:nilnil // nothing to tell is no error
+}
+
+// takeTurns puts a group first that was not told while others were: one that
+// changes all the time holds up no other.
+func (l *loop) takeTurns(q []queued) {
+	next := slices.IndexFunc(q, func(g queued) bool { return !l.told[g.group] })
+	if next < 0 || len(l.told) > waitingLimit {
+		clear(l.told)
+		return
+	}
+	g := q[next]
+	copy(q[1:], q[:next])
+	q[0] = g
 }
 
 // settleSilent settles the stories that have nothing to tell, and returns the

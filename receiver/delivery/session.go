@@ -120,14 +120,10 @@ func (m *Manager) repeat(ctx context.Context, end <-chan struct{}, lease Lease, 
 			if errors.Is(err, ErrLeaseLost) || ctx.Err() != nil {
 				return err
 			}
-			text := ""
-			if err != nil {
-				text = err.Error()
-			}
-			if text != said && text != "" {
+			if err != nil && err.Error() != said {
+				said = err.Error()
 				m.log.Warn("What is done beside delivery fails; it is tried again", "err", err)
 			}
-			said = text
 		case <-end:
 			return nil
 		case <-ctx.Done():
