@@ -285,7 +285,7 @@ func TestWhatIsRefusedForGoodIsDead(t *testing.T) {
 
 func TestAGoneWebhookIsTriedSlowlyUntilMaxAge(t *testing.T) {
 	bubble(t, chattest.Options{}, func(r *rig) {
-		r.space("ops", ops)
+		r.space("ops", ops).MaxAge = 3 * time.Hour
 		r.space("db", db)
 		r.chat.Inject(ops, -1, chattest.Fault{Status: 404})
 		r.run()
@@ -302,7 +302,7 @@ func TestAGoneWebhookIsTriedSlowlyUntilMaxAge(t *testing.T) {
 		if got := r.log.count("do not reach the space"); got != 1 {
 			t.Errorf("%d lines say that the space fails, want one:\n%s", got, r.log)
 		}
-		r.wait(24 * time.Hour)
+		r.wait(3 * time.Hour)
 		if got := r.metric("alertchat_dead_deliveries_total", "reason", "expired"); got != 1 {
 			t.Errorf("%g expired deliveries after max_age, want 1", got)
 		}
@@ -343,7 +343,7 @@ func TestAPoisonedMessageStepsAside(t *testing.T) {
 		return chattest.Fault{}
 	}
 	bubble(t, chattest.Options{Fault: poison}, func(r *rig) {
-		r.space("ops", ops)
+		r.space("ops", ops).MaxAge = 2 * time.Hour
 		r.run()
 		r.post("ops", "poison/A")
 		want := []string{}
@@ -361,7 +361,7 @@ func TestAPoisonedMessageStepsAside(t *testing.T) {
 		if !plain {
 			t.Errorf("the built-in text was not tried\n%s", r.log)
 		}
-		r.wait(25 * time.Hour)
+		r.wait(2 * time.Hour)
 		if got := r.metric("alertchat_dead_deliveries_total", "reason", "expired"); got != 1 {
 			t.Errorf("%g expired deliveries, want the poisoned one\n%s", got, r.log)
 		}

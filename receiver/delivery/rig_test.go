@@ -47,6 +47,7 @@ type rig struct {
 // bubble runs a test with a rig in a bubble.
 func bubble(t *testing.T, o chattest.Options, test func(*rig)) {
 	t.Helper()
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{t: t, chat: chattest.New(o), folder: t.TempDir(), spaces: map[string]*delivery.Space{}, log: &lines{}}
 		r.open()
