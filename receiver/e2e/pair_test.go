@@ -43,8 +43,9 @@ func TestAlertmanagerPair(t *testing.T) {
 	resolved := r.phase(alert.Resolved)
 	for n := range groups {
 		states := slices.Clone(r.states[service(n)])
-		if len(states) == 0 || states[0] != "3 FIRING" || states[len(states)-1] != "3 RESOLVED" {
-			t.Errorf("it is said of %s: %q, want 3 FIRING first and 3 RESOLVED last", service(n), states)
+		// Alertmanager may flush a group before all of its alerts have come.
+		if len(states) == 0 || !strings.HasSuffix(states[0], " FIRING") || states[len(states)-1] != "3 RESOLVED" {
+			t.Errorf("it is said of %s: %q, want that it fires first and 3 RESOLVED last", service(n), states)
 		}
 		slices.Sort(states)
 		if len(slices.Compact(states)) != len(r.states[service(n)]) {
