@@ -130,29 +130,9 @@ func newTrial(s *Setup, i int, now time.Time) *trial {
 		known: map[alert.Group]incident.State{}, seen: map[string]bool{},
 		space: CheckedSpace{Name: name},
 	}
-	t.as.Renderer = t
+	t.as.Renderer = watched{t.of, func(m render.Rendered) { t.last = m }}
 	t.space.Place, _ = t.as.Chat.Place() // the setup has read the URL
 	return t
-}
-
-// Render implements [delivery.Renderer].
-func (t *trial) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
-	return t.rendered(t.of.Digest(tellings, more, now))
-}
-
-// Plain implements [delivery.Renderer].
-func (t *trial) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
-	return t.rendered(t.of.Plain(told, now, why))
-}
-
-// Notice implements [delivery.Renderer].
-func (t *trial) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
-	return t.rendered(t.of.Notice(heading, tellings, lines, now))
-}
-
-func (t *trial) rendered(m render.Rendered) delivery.Rendered {
-	t.last = m
-	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
 }
 
 func (t *trial) run() {
@@ -162,7 +142,7 @@ func (t *trial) run() {
 		t.tell(s, t.now.Add(time.Duration(i)*incident.CopyWindow), s.Name == named.Name)
 	}
 	t.sample = "several groups in one message"
-	t.Render(t.told, 0, t.now)
+	t.as.Renderer.Render(t.told, 0, t.now)
 	t.failures()
 	t.judgeButtons()
 }

@@ -17,8 +17,35 @@ import (
 	"alertchat/receiver/render"
 )
 
-// renderer is a space's [delivery.Renderer]. It counts and logs the templates
-// that failed, which the delivery does not care about.
+// watched is a space's renderer as a [delivery.Renderer]. The delivery does not
+// care about notes and failures: see is handed what was rendered, with them.
+type watched struct {
+	of  *render.Renderer
+	see func(render.Rendered)
+}
+
+// Render implements [delivery.Renderer].
+func (w watched) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
+	return w.rendered(w.of.Digest(tellings, more, now))
+}
+
+// Plain implements [delivery.Renderer].
+func (w watched) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
+	return w.rendered(w.of.Plain(told, now, why))
+}
+
+// Notice implements [delivery.Renderer].
+func (w watched) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
+	return w.rendered(w.of.Notice(heading, tellings, lines, now))
+}
+
+func (w watched) rendered(m render.Rendered) delivery.Rendered {
+	w.see(m)
+	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
+}
+
+// renderer is what renders for a space. It counts and logs the templates that
+// failed.
 type renderer struct {
 	of       *render.Renderer
 	space    string
@@ -29,22 +56,8 @@ type renderer struct {
 	said map[string]bool
 }
 
-// Render implements [delivery.Renderer].
-func (r *renderer) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
-	return r.rendered(r.of.Digest(tellings, more, now))
-}
-
-// Plain implements [delivery.Renderer].
-func (r *renderer) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
-	return r.rendered(r.of.Plain(told, now, why))
-}
-
-// Notice implements [delivery.Renderer].
-func (r *renderer) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
-	return r.rendered(r.of.Notice(heading, tellings, lines, now))
-}
-
-func (r *renderer) rendered(m render.Rendered) delivery.Rendered {
+// see counts and logs what failed.
+func (r *renderer) see(m render.Rendered) {
 	for _, f := range m.Failures {
 		if r.failures != nil {
 			r.failures.Inc()
@@ -54,7 +67,6 @@ func (r *renderer) rendered(m render.Rendered) delivery.Rendered {
 				"space", r.space, "template", f.Where, "err", f.Err)
 		}
 	}
-	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
 }
 
 // first reports whether a template fails for the first time since the config

@@ -179,7 +179,7 @@ func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 	s.spaces[c.Name] = &delivery.Space{
 		Name:     c.Name,
 		Chat:     chat.NewWebhook(chat.WebhookOptions{URL: func() (*chat.WebhookURL, error) { return url, nil }, HTTP: client}),
-		Renderer: s.renderers[c.Name],
+		Renderer: watched{s.renderers[c.Name].of, s.renderers[c.Name].see},
 		Told:     incident.Options{SendResolved: c.SendResolved, DropRepeats: c.Repeats == config.Drop},
 		Threads:  threads,
 		Rate:     c.RateLimit,

@@ -57,20 +57,23 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 		d.Remarks = []string{s.at(i, "spaces["+space+"].send_resolved", "all alerts are resolved, and this space is not told of ends: nothing is sent")}
 		return d, nil
 	}
-	watched := &watchedRenderer{of: s.renderers[space].of}
+	var notes []render.Note
+	var failures []render.Failure
 	as := *known
-	as.Renderer = watched
+	as.Renderer = watched{s.renderers[space].of, func(m render.Rendered) {
+		notes, failures = append(notes, m.Notes...), append(failures, m.Failures...)
+	}}
 	// The place only matters to what is stored.
 	planned, err := delivery.Plan(&as, "", incident.State{}, out, nil, now)
 	if err != nil {
 		return nil, err
 	}
 	d.steps = planned.Steps
-	for _, n := range watched.notes {
+	for _, n := range notes {
 		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
 	}
-	for j := range watched.failures {
-		d.Failures = append(d.Failures, s.failure(i, &watched.failures[j]))
+	for j := range failures {
+		d.Failures = append(d.Failures, s.failure(i, &failures[j]))
 	}
 	return d, nil
 }
@@ -137,31 +140,4 @@ func (s *Setup) failure(i int, f *render.Failure) string {
 		sentence += "\n    " + f.Near
 	}
 	return sentence
-}
-
-// watchedRenderer is a [delivery.Renderer] that keeps what the renderer says.
-type watchedRenderer struct {
-	of       *render.Renderer
-	notes    []render.Note
-	failures []render.Failure
-}
-
-// Render implements [delivery.Renderer].
-func (r *watchedRenderer) Render(tellings []incident.Telling, more int, now time.Time) delivery.Rendered {
-	return r.watch(r.of.Digest(tellings, more, now))
-}
-
-// Plain implements [delivery.Renderer].
-func (r *watchedRenderer) Plain(told incident.Telling, now time.Time, why string) delivery.Rendered {
-	return r.watch(r.of.Plain(told, now, why))
-}
-
-// Notice implements [delivery.Renderer].
-func (r *watchedRenderer) Notice(heading string, tellings []incident.Telling, lines []string, now time.Time) delivery.Rendered {
-	return r.watch(r.of.Notice(heading, tellings, lines, now))
-}
-
-func (r *watchedRenderer) watch(m render.Rendered) delivery.Rendered {
-	r.notes, r.failures = append(r.notes, m.Notes...), append(r.failures, m.Failures...)
-	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
 }

@@ -21,8 +21,9 @@ const (
 )
 
 // digest merges stories, the oldest first, into one message: as many as fit,
-// the worst first. more is how many groups wait besides. Once the oldest is overdue it is the oldest ones that are
-// told, so that nothing waits for ever behind what is worse.
+// the worst first. Once the oldest is overdue it is the oldest ones that are told,
+// so that nothing waits for ever behind what is worse. more is how many groups
+// wait besides.
 func (l *loop) digest(s *Space, place string, told []story, more int, now time.Time) (*Delivery, error) {
 	if now.Sub(told[0].out.Telling.ReceivedAt) < overdue {
 		slices.SortStableFunc(told, worse)
