@@ -38,8 +38,8 @@ func (d *decoder) check(doc *document, o Options) (templates []string) {
 			s.FallbackSpace = "" // the one of the defaults has none itself
 		}
 	}
+	d.updates(doc)
 	d.checkRoot(doc, names)
-	d.unsupported(doc)
 	return templates
 }
 
@@ -134,9 +134,13 @@ func (d *decoder) checkName(name, path string, names map[string]int, i int) {
 	names[name] = i
 }
 
+const (
+	letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits  = "0123456789"
+)
+
 func isName(s string) bool {
-	return s != "" && len(s) <= 63 &&
-		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+	return s != "" && len(s) <= 63 && strings.Trim(s, letters+digits+"_-") == ""
 }
 
 // checkSettings looks at what the scope itself gives. What a space has from the
@@ -184,15 +188,25 @@ func noSpace(name string, names map[string]int) string {
 	return "there is no space " + name + "; want one of those under spaces"
 }
 
-func (d *decoder) checkDestination(s *Space, path string, o Options) {
-	var given []string
+// destinations returns which of the keys for a destination a space gives.
+func (d *decoder) destinations(path string) (given []string) {
 	for _, key := range []string{"webhook_url", "webhook_url_file", "app"} {
 		if d.given(path+"."+key) || d.faulty[path+"."+key] {
 			given = append(given, key)
 		}
 	}
+	return given
+}
+
+func (d *decoder) isWebhook(path string) bool {
+	given := d.destinations(path)
+	return len(given) > 0 && !slices.Contains(given, "app")
+}
+
+func (d *decoder) checkDestination(s *Space, path string, o Options) {
+	given := d.destinations(path)
 	if len(given) == 0 {
-		d.fault(d.at(path), "webhook_url or webhook_url_file is missing: the URL of the space's incoming webhook, or a file with it")
+		d.fault(d.at(path), "webhook_url, webhook_url_file or app is missing: the URL of the space's incoming webhook, a file with it, or a Chat app")
 	}
 	if len(given) > 1 {
 		d.fault(d.at(path+"."+given[1]), "a space has one destination; there is %s already", given[0])
@@ -204,7 +218,7 @@ func (d *decoder) checkDestination(s *Space, path string, o Options) {
 		s.WebhookURLFile = d.checkURLFile(s.WebhookURLFile, d.at(path+".webhook_url_file"), o)
 	}
 	if s.App != nil && !d.faulty[path+".app"] {
-		d.checkApp(s.App, path+".app")
+		d.checkApp(s.App, path+".app", o)
 	}
 }
 
@@ -248,24 +262,6 @@ func (d *decoder) checkURL(raw, prefix string, at place, o Options) {
 	d.fault(at, "%s%s", prefix, message)
 }
 
-func (d *decoder) checkApp(a *App, path string) {
-	space, user := d.given(path+".space"), d.given(path+".user")
-	if space == user && !d.faulty[path+".space"] && !d.faulty[path+".user"] {
-		d.fault(d.at(path), "want either space or user")
-	}
-	d.require(isResource(a.Space, "spaces/"), path+".space", "want the name of a Google space such as spaces/AAAA")
-	d.require(isResource(a.User, "users/"), path+".user", "want the name of a user such as users/123")
-	d.require(isPath(a.CredentialsFile), path+".credentials_file", "want the path of a file")
-	u, err := url.Parse(a.APIURL)
-	d.require(err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http"), path+".api_url",
-		"want a URL such as https://chat.googleapis.com")
-}
-
-func isResource(name, collection string) bool {
-	id, ok := strings.CutPrefix(name, collection)
-	return ok && id != "" && !strings.ContainsAny(id, "/?#% ")
-}
-
 // checkRoot sees to the routing tree. With a single space it may be left out.
 func (d *decoder) checkRoot(doc *document, names map[string]int) {
 	root := &doc.Route
@@ -297,17 +293,5 @@ func (d *decoder) checkRoute(n *route.Node, path string, names map[string]int) {
 	}
 	for i := range n.Routes {
 		d.checkRoute(&n.Routes[i], fmt.Sprintf("%s.routes[%d]", path, i), names)
-	}
-}
-
-// unsupported refuses what this release reads but does not do, so that no key
-// is silently without effect.
-func (d *decoder) unsupported(doc *document) {
-	const edit = "this release cannot edit messages; leave this out, or put reply"
-	d.require(doc.Defaults.Updates != Edit, "defaults.updates", edit)
-	for i := range doc.Spaces {
-		path := fmt.Sprintf("spaces[%d]", i)
-		d.require(doc.Spaces[i].Updates != Edit, path+".updates", edit)
-		d.require(false, path+".app", "this release delivers through incoming webhooks only; put webhook_url or webhook_url_file here")
 	}
 }

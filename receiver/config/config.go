@@ -41,8 +41,8 @@ type Config struct {
 	texts map[string]int // see decoder
 }
 
-// Space is a configured destination. In this release exactly one of WebhookURL
-// and WebhookURLFile is set.
+// Space is a configured destination. Exactly one of WebhookURL, WebhookURLFile
+// and App is set.
 type Space struct {
 	Name           string `yaml:"name"`
 	WebhookURL     Secret `yaml:"webhook_url"`
@@ -51,23 +51,17 @@ type Space struct {
 	Settings       `yaml:",inline"`
 }
 
-// App is a destination over the REST API, as a Chat app.
-type App struct {
-	Space           string `yaml:"space"` // "spaces/AAAA"; or User is set
-	User            string `yaml:"user"`  // "users/123"
-	CredentialsFile string `yaml:"credentials_file"`
-	APIURL          string `yaml:"api_url"`
-}
-
 // Settings are the keys of a space that defaults may have too. A key that a
 // space gives takes the place of the defaults' as a whole.
 type Settings struct {
 	Text *string `yaml:"text"` // nil for the built-in one
 	Card Card    `yaml:"card"`
 	// Message renders a whole Chat message; empty where text and card do.
-	Message      string  `yaml:"message"`
-	Thread       string  `yaml:"thread"` // ThreadIncident, ThreadNone, or a template for the key
-	Repeats      Repeats `yaml:"repeats"`
+	Message string  `yaml:"message"`
+	Thread  string  `yaml:"thread"` // ThreadIncident, ThreadNone, or a template for the key
+	Repeats Repeats `yaml:"repeats"`
+	// Updates of a space is Reply for a webhook, and Edit for an app unless the
+	// file says otherwise.
 	Updates      Updates `yaml:"updates"`
 	SendResolved bool    `yaml:"send_resolved"`
 	MaxParts     int     `yaml:"max_parts"`
@@ -134,14 +128,18 @@ type Options struct {
 	// CheckURL says what is wrong with a webhook's URL. Its error must not
 	// repeat the URL or a part of it. With nil any URL will do.
 	CheckURL func(raw string) error
+	// CheckCredentials says what is wrong with the content of a credentials file.
+	// Its error must not repeat the content or a part of it. With nil any content
+	// will do.
+	CheckCredentials func(content []byte) error
 }
 
-// builtin returns the settings that hold where the file says nothing.
+// builtin returns the settings that hold where the file says nothing. Updates is
+// not among them: it depends on the destination.
 func builtin() Settings {
 	return Settings{
 		Thread:          ThreadIncident,
 		Repeats:         Timeline,
-		Updates:         Reply,
 		SendResolved:    true,
 		MaxParts:        3,
 		DigestThreshold: 20,
@@ -221,8 +219,8 @@ func (c *Config) Unmatched() []int {
 }
 
 // Files returns every file that the config depends on, each once, sorted: the
-// config file itself, templates, URL files and what http_config names. The
-// globs of templates are expanded anew, so that a new file is among them.
+// config file itself, templates, URL and credentials files and what http_config
+// names. The globs of templates are expanded anew, so that a new file is among them.
 func (c *Config) Files() []string {
 	files := append([]string{c.file}, c.other...)
 	for _, glob := range c.globs {
@@ -232,6 +230,9 @@ func (c *Config) Files() []string {
 	for i := range c.Spaces {
 		if f := c.Spaces[i].WebhookURLFile; f != "" {
 			files = append(files, f)
+		}
+		if app := c.Spaces[i].App; app != nil && app.CredentialsFile != "" {
+			files = append(files, app.CredentialsFile)
 		}
 	}
 	slices.Sort(files)
@@ -287,8 +288,9 @@ func (c *Config) origin(path string) string {
 	return path
 }
 
-// URL returns the webhook's URL. A webhook_url_file is read anew each time: it
-// may have been replaced. The error does not show the file's content.
+// URL returns the webhook's URL: empty where the space has none. A
+// webhook_url_file is read anew each time: it may have been replaced. The error
+// does not show the file's content.
 func (s *Space) URL() (string, error) {
 	if s.WebhookURLFile == "" {
 		return s.WebhookURL.Reveal(), nil
@@ -296,24 +298,32 @@ func (s *Space) URL() (string, error) {
 	return readURL(s.WebhookURLFile, s.WebhookURLFile)
 }
 
-// readURL returns what a URL file holds, without the space around it. Its
-// errors call the file by the name that is shown.
+// readURL returns what a URL file holds. Its errors call the file by the name
+// that is shown.
 func readURL(path, shown string) (string, error) {
+	text, err := readFile(path, shown, maxURLFile, "put the webhook's URL into this file", "put the webhook's URL into it")
+	return string(text), err
+}
+
+// readFile returns the content of a file that holds a secret, without the space
+// around it, and never nothing. Its errors call the file by the name that is
+// shown, and say what to do where it is missing or empty.
+func readFile(path, shown string, limit int64, missing, empty string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("open %s: %w; put the webhook's URL into this file, or mend its name", shown, cause(err))
+		return nil, fmt.Errorf("open %s: %w; %s, or mend its name", shown, cause(err), missing)
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxURLFile+1))
+	text, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", shown, cause(err))
+		return nil, fmt.Errorf("read %s: %w", shown, cause(err))
 	}
-	if len(text) > maxURLFile {
-		return "", fmt.Errorf("%s is larger than %d KiB", shown, maxURLFile>>10)
+	if int64(len(text)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d KiB", shown, limit>>10)
 	}
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
 	if len(text) == 0 {
-		return "", fmt.Errorf("%s is empty; put the webhook's URL into it", shown)
+		return nil, fmt.Errorf("%s is empty; %s", shown, empty)
 	}
-	return string(text), nil
+	return text, nil
 }

@@ -285,7 +285,7 @@ func TestTemplatesAreTheFilesOfTheGlobs(t *testing.T) {
 
 func TestFilesAreAllThatTheConfigDependsOn(t *testing.T) {
 	dir := t.TempDir()
-	for _, f := range []string{"ops.url", "password", "header", "a.tmpl", "config.yml"} {
+	for _, f := range []string{"app.json", "ops.url", "password", "header", "a.tmpl", "config.yml"} {
 		writeFile(t, filepath.Join(dir, f), "x")
 	}
 	path := filepath.Join(dir, "config.yml")
@@ -296,13 +296,16 @@ spaces:
   webhook_url_file: ops.url
   http_config: {basic_auth: {username: u, password_file: password}, http_headers: {X-A: {files: [header]}}}
 - {name: b, webhook_url_file: ops.url}
+- {name: c, app: {space: spaces/A, credentials_file: app.json}}
+- {name: d, app: {space: spaces/B, credentials_file: app.json}}
+- {name: e, app: {space: spaces/C}}
 route: {space: ops}
 `)
 	c, err := config.Load(path, config.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{"a.tmpl", "config.yml", "header", "ops.url", "password"}
+	want := []string{"a.tmpl", "app.json", "config.yml", "header", "ops.url", "password"}
 	check := func() {
 		t.Helper()
 		var got []string
@@ -318,7 +321,7 @@ route: {space: ops}
 	}
 	check()
 	writeFile(t, filepath.Join(dir, "b.tmpl"), "new")
-	want = slices.Insert(want, 1, "b.tmpl")
+	want = slices.Insert(want, 2, "b.tmpl")
 	check()
 }
 

@@ -324,7 +324,7 @@ func fields(v reflect.Value) (known []field, rest reflect.Value) {
 // showKey returns a key as a fault may call it. What does not look like a key
 // may be a value that slipped: a URL with its colon, or half a password.
 func showKey(key string, secret bool) string {
-	word := strings.Trim(key, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
+	word := strings.Trim(key, letters+digits+"_-") == ""
 	if secret || !word || len(key) > 40 || key == "" {
 		return "this key"
 	}

@@ -26,6 +26,10 @@ func TestErrorsReadAsInTheGoldenFile(t *testing.T) {
 	writeFile(t, filepath.Join(dir, "empty.url"), " \n")
 	writeFile(t, filepath.Join(dir, "bad.url"), "https://bad.example.com/"+canary)
 	writeFile(t, filepath.Join(dir, "long.url"), strings.Repeat("x", 9<<10))
+	writeFile(t, filepath.Join(dir, "ops.json"), goodKey)
+	writeFile(t, filepath.Join(dir, "empty.json"), "\ufeff\n")
+	writeFile(t, filepath.Join(dir, "bad.json"), badKey)
+	writeFile(t, filepath.Join(dir, "long.json"), strings.Repeat("x", 65<<10))
 	writeFile(t, filepath.Join(dir, "no.pem"), "no certificate "+canary)
 	if err := os.Mkdir(filepath.Join(dir, "templates"), 0o755); err != nil {
 		t.Fatal(err)
@@ -41,7 +45,7 @@ func TestErrorsReadAsInTheGoldenFile(t *testing.T) {
 			t.Fatalf("case %q has no name or no ---", name)
 		}
 		input, want := rest[:end]+"\n", strings.TrimSpace(rest[end+len("\n---\n"):])
-		_, err := config.Parse("config.yml", []byte(input), dir, config.Options{CheckURL: checkURL})
+		_, err := config.Parse("config.yml", []byte(input), dir, options)
 		got := "no error"
 		if err != nil {
 			got = err.Error()

@@ -18,10 +18,6 @@ import (
 	"alertchat/receiver/route"
 )
 
-// refused are the keys that this release does not take: those of the function
-// unsupported.
-var refused = []string{"app"}
-
 func exampleText(t *testing.T) string {
 	t.Helper()
 	text, err := os.ReadFile("../../config.example.yml")
@@ -35,6 +31,7 @@ func exampleFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "ops.url"), goodURL)
+	writeFile(t, filepath.Join(dir, "chat-app.json"), goodKey)
 	return dir
 }
 
@@ -47,24 +44,23 @@ func TestExampleShowsEveryKey(t *testing.T) {
 		Route     route.Node      `yaml:"route"`
 	}
 	keys := keysOf(reflect.TypeOf(model))
-	for _, want := range []string{"spaces", "webhook_url_file", "subtitle", "url", "matchers", "continue", "http_config"} {
+	for _, want := range []string{"spaces", "webhook_url_file", "subtitle", "url", "matchers", "continue", "http_config", "app", "user", "api_url"} {
 		if !slices.Contains(keys, want) {
 			t.Errorf("the model's keys %v lack %s", keys, want)
 		}
 	}
 	for _, key := range keys {
-		shown := regexp.MustCompile(`(?m)(^[ #-]*|[{,] )` + key + `: `).MatchString(strings.ReplaceAll(text, "\n", " \n"))
-		if shown == slices.Contains(refused, key) {
-			t.Errorf("key %s: shown in the example: %v", key, shown)
+		if !regexp.MustCompile(`(?m)(^[ #-]*|[{,] )` + key + `: `).MatchString(strings.ReplaceAll(text, "\n", " \n")) {
+			t.Errorf("the example does not show the key %s", key)
 		}
 	}
 }
 
-// keysOf returns the keys of the model below t, but not those of an app, which
-// this release refuses, nor those of an http_config, which are Prometheus's.
+// keysOf returns the keys of the model below t, but not those of an http_config,
+// which are Prometheus's.
 func keysOf(t reflect.Type) []string {
 	switch t {
-	case reflect.TypeFor[*config.App](), reflect.TypeFor[config.HTTPConfig](), reflect.TypeFor[config.Secret](),
+	case reflect.TypeFor[config.HTTPConfig](), reflect.TypeFor[config.Secret](),
 		reflect.TypeFor[*regexp.Regexp](), reflect.TypeFor[*labels.Matcher]():
 		return nil
 	}
@@ -115,7 +111,7 @@ func TestExampleShowsTheDefaults(t *testing.T) {
 		t.Errorf("the example shows another http_config (-real +shown):\n%s", diff)
 	}
 	for _, key := range []string{
-		"text", "card.title", "thread", "repeats", "updates", "send_resolved", "max_parts", "digest_threshold", "rate_limit",
+		"text", "card.title", "thread", "repeats", "send_resolved", "max_parts", "digest_threshold", "rate_limit",
 		"timeout", "max_age", "fallback_space", "fallback_after", "http_config",
 	} {
 		if f := shown.Fault("spaces[0]."+key, ""); f.Path != "defaults."+key {
@@ -137,10 +133,43 @@ func TestExampleHoldsWithItsAlternatives(t *testing.T) {
 		t.Errorf("webhook_url in the example is %q, %v", got, err)
 	}
 
+	for _, kind := range []struct{ destination, line string }{
+		{"Google space", "      space: spaces/AAAA\n"},
+		{"person", "      # user: users/123456789\n"},
+	} {
+		s := parse(t, withApp(text, kind.line), dir).Spaces[0]
+		if s.App == nil || s.App.CredentialsFile != filepath.Join(dir, "chat-app.json") || s.App.APIURL != "https://chat.googleapis.com" {
+			t.Errorf("the app of a %s in the example is %+v", kind.destination, s.App)
+		}
+		if s.Updates != config.Edit {
+			t.Errorf("updates of an app in the example are %s, want the default", s.Updates)
+		}
+	}
+
+	if got := parse(t, strings.Replace(text, "  # updates: ", "  updates: ", 1), dir); got.Spaces[0].Updates != config.Reply || !got.Given("defaults.updates") {
+		t.Errorf("updates in the example are %s", got.Spaces[0].Updates)
+	}
+
 	start, end := strings.Index(text, "  text: '"), strings.Index(text, "  # Instead of text and card")
 	message := text[:start] + text[end:]
 	message = strings.Replace(message, "  # message: |\n  #   text:", "  message: |\n    text:", 1)
 	if got := parse(t, message, dir).Spaces[0].Message; got != "text: {{ include \"chat.text\" . | quote }}\n" {
 		t.Errorf("message in the example is %q", got)
 	}
+}
+
+// withApp puts the app of the example in the place of the webhook, with one of
+// its two destinations.
+func withApp(text, destination string) string {
+	text = strings.Replace(text, "    webhook_url_file: ops.url\n", "", 1)
+	head, block, _ := strings.Cut(text, "    # app:\n")
+	block, rest, _ := strings.Cut(block, "\n\n")
+	block = strings.TrimPrefix(strings.ReplaceAll("\n"+block+"\n", "\n    # ", "\n    "), "\n")
+	other := "      space: spaces/AAAA\n"
+	if other == destination {
+		other = "      # user: users/123456789\n"
+	}
+	block = strings.Replace(block, other, "", 1)
+	block = strings.Replace(block, destination, strings.Replace(destination, "# ", "", 1), 1)
+	return head + "    app:\n" + block + "\n" + rest
 }

@@ -21,6 +21,7 @@ func everySecret(t *testing.T) *config.Config {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "ops.url"), goodURL)
 	writeFile(t, filepath.Join(dir, "file"), canary)
+	writeFile(t, filepath.Join(dir, "app.json"), goodKey)
 	c := parse(t, `
 defaults:
   http_config:
@@ -46,8 +47,12 @@ spaces:
     proxy_url: http://user:`+canary+`@proxy/
     proxy_connect_header: {X-A: [`+canary+`]}
     http_headers: {X-`+canary+`: {values: [`+canary+`], secrets: [`+canary+`]}}
+- {name: g, app: {space: spaces/A, credentials_file: app.json}}
 route: {space: a}
 `, dir)
+	if key, err := c.Spaces[6].App.Credentials(); err != nil || !strings.Contains(string(key), canary) {
+		t.Fatalf("the canary never was in the credentials: %v", err)
+	}
 	return c
 }
 
@@ -69,6 +74,7 @@ func TestNothingThatPrintsAConfigShowsASecret(t *testing.T) {
 		"config": c, "config value": *c, "space": c.Spaces[0], "settings": &c.Spaces[5].Settings,
 		"secret": c.Spaces[0].WebhookURL, "pointer to secret": &c.Spaces[0].WebhookURL,
 		"http": c.Spaces[4].HTTP, "pointer to http": &c.Spaces[4].HTTP, "unexported": wrapped, "pointer to unexported": &wrapped,
+		"app": c.Spaces[6].App, "space of an app": c.Spaces[6],
 		"map": map[string]config.Secret{"a": c.Spaces[0].WebhookURL}, "slice": []any{c.Spaces[0].HTTP},
 	} {
 		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
@@ -148,7 +154,7 @@ func TestNoErrorShowsASecret(t *testing.T) {
 		closing := strings.Repeat("}", strings.Count(key, "{"))
 		for _, shape := range shapes {
 			text := "spaces:\n- name: ops\n  " + key + strings.ReplaceAll(shape, "%s", canary) + closing + "\n"
-			_, err := config.Parse("config.yml", []byte(text), dir, config.Options{CheckURL: checkURL})
+			_, err := config.Parse("config.yml", []byte(text), dir, options)
 			if err != nil && strings.Contains(err.Error(), canary) {
 				t.Errorf("the error of\n%s\nshows the secret:\n%s", text, err)
 			}
@@ -163,15 +169,14 @@ func FuzzParse(f *testing.F) {
 	f.Add("a: [b: {c}]\n---\n", "'\n  name: x\n  text: '")
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, text, after string) {
-		o := config.Options{CheckURL: checkURL}
-		c, err := config.Parse("config.yml", []byte(text), dir, o)
+		c, err := config.Parse("config.yml", []byte(text), dir, options)
 		if c == nil && err == nil {
 			t.Fatalf("Parse() = %v, %v, want one of them", c, err)
 		}
 		// A secret in its place, whatever follows it in its line.
 		after, _, _ = strings.Cut(after, "\n")
 		text = "spaces:\n- name: ops\n  webhook_url: " + canary + after + "\n  http_config: {basic_auth: {password: " + canary + after + "}}\n"
-		c, err = config.Parse("config.yml", []byte(text), dir, o)
+		c, err = config.Parse("config.yml", []byte(text), dir, options)
 		if err != nil && strings.Contains(err.Error(), canary) {
 			t.Fatalf("the error shows the secret: %s", err)
 		}
