@@ -12,7 +12,7 @@ import (
 
 // echo answers like Chat does to a webhook: with what was in the request, the
 // message's name and that of its thread.
-func echo(m *Message) reply {
+func echo(m *Message) map[string]any {
 	thread := map[string]string{"name": m.Thread}
 	if m.ThreadKey != "" {
 		thread["threadKey"] = m.ThreadKey
@@ -22,7 +22,42 @@ func echo(m *Message) reply {
 		fields[name] = value
 	}
 	fields["name"], fields["thread"] = m.Name, thread
-	return jsonReply(http.StatusOK, fields)
+	return fields
+}
+
+// full answers like Chat does to an app: with the whole message.
+func full(m *Message, a *App, sp *space) map[string]any {
+	fields := echo(m)
+	fields["sender"] = map[string]string{"name": "users/" + a.id, "displayName": a.displayName(), "type": "BOT"}
+	fields["createTime"] = m.CreatedAt.UTC().Format(time.RFC3339Nano)
+	fields["space"] = sp.describe()
+	for _, name := range []string{"clientAssignedMessageId", "lastUpdateTime", "threadReply"} {
+		delete(fields, name) // Chat's to say, not the request's
+	}
+	if m.ClientID != "" {
+		fields["clientAssignedMessageId"] = m.ClientID
+	}
+	if n := len(m.Versions); n > 1 {
+		fields["lastUpdateTime"] = m.Versions[n-1].At.UTC().Format(time.RFC3339Nano)
+	}
+	if m.Reply {
+		fields["threadReply"] = true
+	}
+	return fields
+}
+
+// describe returns a space as Chat's answers have it.
+func (sp *space) describe() map[string]any {
+	if sp.direct {
+		return map[string]any{
+			"name": sp.place, "type": "DM", "spaceType": "DIRECT_MESSAGE",
+			"singleUserBotDm": true, "spaceThreadingState": "UNTHREADED_MESSAGES",
+		}
+	}
+	return map[string]any{
+		"name": sp.place, "type": "ROOM", "spaceType": "SPACE",
+		"displayName": strings.TrimPrefix(sp.place, "spaces/"), "spaceThreadingState": "THREADED_MESSAGES",
+	}
 }
 
 // jsonReply answers with a value as JSON.
@@ -38,6 +73,7 @@ func jsonReply(code int, v any) reply {
 type reply struct {
 	code       int
 	kind       string // the content type
+	private    bool   // whether nobody may keep it
 	body       []byte
 	retryAfter time.Duration
 }
@@ -49,6 +85,10 @@ func (a reply) write(w http.ResponseWriter) { a.begin(w, len(a.body)) }
 func (a reply) begin(w http.ResponseWriter, size int) {
 	w.Header().Set("Content-Type", a.kind)
 	w.Header().Set("Content-Length", fmt.Sprint(len(a.body)))
+	if a.private {
+		w.Header().Set("Cache-Control", "no-cache, no-store, max-age=0, must-revalidate")
+		w.Header().Set("Pragma", "no-cache")
+	}
 	if a.retryAfter > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(int64((a.retryAfter+time.Second-1)/time.Second)))
 	}
@@ -68,6 +108,10 @@ type refusal struct {
 
 func invalidArgument(message string) *refusal {
 	return &refusal{code: http.StatusBadRequest, status: "INVALID_ARGUMENT", message: message}
+}
+
+func forbidden(message string) *refusal {
+	return &refusal{code: http.StatusForbidden, status: "PERMISSION_DENIED", message: message}
 }
 
 func notFound() *refusal { return googleError(http.StatusNotFound) }
@@ -148,7 +192,9 @@ func googleError(code int) *refusal {
 	case http.StatusBadRequest:
 		r.status, r.message = "INVALID_ARGUMENT", "Request contains an invalid argument."
 	case http.StatusUnauthorized:
-		r.status, r.message = "UNAUTHENTICATED", "Request had invalid authentication credentials."
+		r.status, r.message = "UNAUTHENTICATED", "Request had invalid authentication credentials. "+
+			"Expected OAuth 2 access token, login cookie or other valid authentication credential. "+
+			"See https://developers.google.com/identity/sign-in/web/devconsole-project."
 	case http.StatusForbidden:
 		r.status, r.message = "PERMISSION_DENIED", "The caller does not have permission"
 	case http.StatusNotFound:

@@ -342,11 +342,18 @@ func TestRequestIDs(t *testing.T) {
 func TestMessageIDs(t *testing.T) {
 	s := chattest.New(chattest.Options{})
 	path := s.AddWebhook(place) + "&messageId=client-a1"
-	if a := post(t, s, path, hello); a.Name != place+"/messages/client-a1" {
-		t.Errorf("the message is %s", a.body)
+	a := post(t, s, path, hello)
+	if id := strings.TrimPrefix(a.Name, place+"/messages/"); a.code != 200 || strings.HasPrefix(id, "client-") || strings.Count(id, ".") != 1 {
+		t.Errorf("the message is %s, want a name of Chat's own", a.body)
+	}
+	if m := s.Messages(place); len(m) != 1 || m[0].ClientID != "client-a1" || m[0].Name != a.Name {
+		t.Errorf("the messages are %+v, want %s with the id client-a1", m, a.Name)
 	}
 	if a := post(t, s, path, hello); a.code != 409 || a.Error.Status != "ALREADY_EXISTS" {
 		t.Errorf("the same id again: %d %s, want 409 ALREADY_EXISTS", a.code, a.body)
+	}
+	if r := s.Requests(); r[1].MessageID != "client-a1" || r[1].Method != http.MethodPost || r[1].Target != "" {
+		t.Errorf("the second request is %+v, want a POST with the id client-a1", r[1])
 	}
 }
 

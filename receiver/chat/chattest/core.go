@@ -5,17 +5,11 @@ import (
 	"encoding/json"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
 	"alertchat/receiver/chat"
-)
-
-// The values of messageReplyOption.
-const (
-	replyUnspecified = "MESSAGE_REPLY_OPTION_UNSPECIFIED"
-	replyOrNew       = "REPLY_MESSAGE_FALLBACK_TO_NEW_THREAD"
-	replyOrFail      = "REPLY_MESSAGE_OR_FAIL"
 )
 
 // space is a Google space. The server's mutex guards it.
@@ -24,33 +18,30 @@ type space struct {
 	credentials []*credential
 	threads     map[string]*thread // by name
 	keys        map[owned]*thread
-	written     map[owned]*Message // by request id
-	named       map[string]bool    // the names that messages have
-	messages    []*Message         // the oldest first
-	next        time.Time          // when the next write is allowed
+	written     map[owned]*Message  // by request id
+	named       map[string]*Message // by Chat's own id and by the sender's
+	gone        map[string]bool     // the ids of senders that stay taken
+	messages    []*Message          // the oldest first
+	members     map[*App]bool
+	direct      bool      // whether it is a direct message, which has no threads
+	next        time.Time // when the next write is allowed
 	throttled   int
-	faults      []injection
+	faults      injections
 }
 
-// credential is who may write to a space.
+// credential is who may write: a webhook to its space, an app to those of which
+// it is a member.
 type credential struct {
 	door    chat.Door
-	token   string
+	token   string // of a webhook
 	removed bool
 }
 
-// owned is a name that belongs to a credential: two webhooks with the same
-// thread key have two threads.
+// owned is a name that belongs to a credential: two webhooks, or apps, with
+// the same thread key have two threads.
 type owned struct {
 	by   *credential
 	name string
-}
-
-type thread struct {
-	name     string
-	id       string
-	key      owned // what it is found by; empty without a key
-	messages int
 }
 
 func newSpace(place string) *space {
@@ -59,7 +50,9 @@ func newSpace(place string) *space {
 		threads: map[string]*thread{},
 		keys:    map[owned]*thread{},
 		written: map[owned]*Message{},
-		named:   map[string]bool{},
+		named:   map[string]*Message{},
+		gone:    map[string]bool{},
+		members: map[*App]bool{},
 	}
 }
 
@@ -82,22 +75,27 @@ type write struct {
 	messageID  string
 	option     string // the messageReplyOption
 	threadKey  string // of the query; the body's goes first
+	remake     bool   // whether it is an edit of a message that is missing
 }
 
 // create makes a message, or finds the one that the same request made before.
 // The caller holds mu.
 func (s *Server) create(sp *space, w write) (*Message, *refusal) {
-	now := s.options.Now()
-	if r := s.throttle(sp, now); r != nil {
+	if r := s.throttle(sp, s.options.Now()); r != nil {
 		return nil, r
 	}
 	if old := sp.written[owned{w.by, w.requestID}]; old != nil && !s.options.IgnoreRequestID {
 		return old, nil
 	}
+	return s.make(sp, w)
+}
+
+// make makes a message. The caller holds mu.
+func (s *Server) make(sp *space, w write) (*Message, *refusal) {
 	if r := invalid(w.violations); r != nil {
 		return nil, r
 	}
-	if w.messageID != "" && sp.named[sp.place+"/messages/"+w.messageID] {
+	if w.messageID != "" && (sp.named[w.messageID] != nil || sp.gone[w.messageID]) {
 		return nil, &refusal{code: http.StatusConflict, status: "ALREADY_EXISTS", message: "Requested entity already exists"}
 	}
 	body, err := readMessage(w.body)
@@ -108,9 +106,11 @@ func (s *Server) create(sp *space, w write) (*Message, *refusal) {
 	if r != nil {
 		return nil, r
 	}
+	now := s.options.Now()
 	m := &Message{
 		Space:     sp.place,
-		Name:      sp.place + "/messages/" + s.messageID(t, w.messageID),
+		Name:      sp.place + "/messages/" + s.messageID(t),
+		ClientID:  w.messageID,
 		Thread:    t.name,
 		ThreadKey: t.key.name,
 		Reply:     reply,
@@ -145,19 +145,23 @@ func (s *Server) throttle(sp *space, now time.Time) *refusal {
 
 // content is what the server reads of a message.
 type content struct {
-	fields map[string]json.RawMessage
+	fields map[string]json.RawMessage // by their camel-case names
 	text   string
 	target target
 }
 
-// target is the thread that a message names.
-type target struct{ name, key string }
-
 // readMessage reads a message that was checked.
 func readMessage(body []byte) (content, error) {
 	var c content
-	if err := json.Unmarshal(body, &c.fields); err != nil {
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(body, &fields); err != nil {
 		return c, err
+	}
+	c.fields = make(map[string]json.RawMessage, len(fields))
+	for name, value := range fields {
+		if string(value) != "null" { // as if it were not there
+			c.fields[camelCase(name)] = value
+		}
 	}
 	var m struct {
 		Text   string `json:"text"`
@@ -172,84 +176,41 @@ func readMessage(body []byte) (content, error) {
 	return c, err
 }
 
-// thread finds or makes the thread of a message and reports whether the
-// message replies in it. The caller holds mu.
-func (s *Server) thread(sp *space, w write, to target) (*thread, bool, *refusal) {
-	if to.key == "" {
-		to.key = w.threadKey
-	}
-	if to.name != "" && !strings.HasPrefix(to.name, sp.place+"/threads/") {
-		return nil, false, invalidArgument("The request contains an invalid thread resource name")
-	}
-	switch w.option {
-	case "", replyUnspecified:
-		return s.newThread(sp, owned{}), false, nil
-	case replyOrNew, replyOrFail:
-	default:
-		return nil, false, invalidArgument(`Invalid value at 'message_reply_option' ` +
-			`(type.googleapis.com/google.chat.v1.CreateMessageRequest.MessageReplyOption), "` + w.option + `"`)
-	}
-	switch {
-	case to.name != "":
-		if t := sp.threads[to.name]; t != nil {
-			return t, true, nil
-		}
-		if w.option == replyOrFail {
-			return nil, false, notFound()
-		}
-		return s.newThread(sp, owned{}), false, nil
-	case to.key != "":
-		if t := sp.keys[owned{w.by, to.key}]; t != nil {
-			return t, true, nil
-		}
-		return s.newThread(sp, owned{w.by, to.key}), false, nil
-	}
-	return nil, false, invalidArgument("messageReplyOption can only be set with a thread.")
-}
-
-// newThread makes a thread that is found by its key, if it has one.
-func (s *Server) newThread(sp *space, key owned) *thread {
-	id := s.id()
-	t := &thread{name: sp.place + "/threads/" + id, id: id, key: key}
-	sp.threads[t.name] = t
-	if key.name != "" {
-		sp.keys[key] = t
-	}
-	return t
-}
-
-// messageID returns the last part of a message's name: T.T for the first one of
-// a thread, T.X for a reply, or what the request asked for.
-func (s *Server) messageID(t *thread, asked string) string {
-	switch {
-	case asked != "":
-		return asked
-	case t.messages == 0:
-		return t.id + "." + t.id
-	default:
-		return t.id + "." + s.id()
-	}
-}
-
 // add puts a message into its space, and forgets the oldest one if there are
 // too many.
 func (sp *space) add(m *Message, t *thread, keep int) {
 	t.messages++
 	sp.messages = append(sp.messages, m)
-	sp.named[m.Name] = true
+	sp.named[m.id()] = m
+	if m.ClientID != "" {
+		sp.named[m.ClientID] = m
+	}
 	if m.requestID.name != "" {
 		sp.written[m.requestID] = m
 	}
-	if len(sp.messages) <= keep {
-		return
+	if len(sp.messages) > keep {
+		sp.forget(sp.messages[0])
+		sp.messages = sp.messages[1:]
 	}
-	old := sp.messages[0]
-	sp.messages = sp.messages[1:]
-	delete(sp.named, old.Name)
-	if sp.written[old.requestID] == old {
-		delete(sp.written, old.requestID)
+}
+
+// remove deletes a message. Its sender's id stays taken if keep says so.
+func (sp *space) remove(m *Message, keep bool) {
+	sp.forget(m)
+	sp.messages = slices.DeleteFunc(sp.messages, func(other *Message) bool { return other == m })
+	if keep && m.ClientID != "" {
+		sp.gone[m.ClientID] = true
 	}
-	if t := sp.threads[old.Thread]; t != nil {
+}
+
+// forget takes back what led to a message, and its thread with the last one.
+func (sp *space) forget(m *Message) {
+	delete(sp.named, m.id())
+	delete(sp.named, m.ClientID)
+	if sp.written[m.requestID] == m {
+		delete(sp.written, m.requestID)
+	}
+	if t := sp.threads[m.Thread]; t != nil {
 		t.messages--
 		if t.messages == 0 {
 			delete(sp.threads, t.name)
@@ -257,6 +218,12 @@ func (sp *space) add(m *Message, t *thread, keep int) {
 		}
 	}
 }
+
+// id returns the last part of the message's own name.
+func (m *Message) id() string { return m.Name[strings.LastIndexByte(m.Name, '/')+1:] }
+
+// clientPrefix begins the id that a sender gives to a message.
+const clientPrefix = "client-"
 
 // clientID is the form of a messageId
 // (https://developers.google.com/workspace/chat/create-messages#name_a_created_message).

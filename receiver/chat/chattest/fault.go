@@ -57,13 +57,37 @@ type injection struct {
 	fault Fault
 }
 
-// Inject gives a fault to the next n requests for a space, after those that
-// were injected before. With n below 0 it lasts until [Server.Heal].
+// injections are faults in the order in which requests get them.
+type injections []injection
+
+func (i *injections) add(n int, f Fault) {
+	if n != 0 {
+		*i = append(*i, injection{n, f})
+	}
+}
+
+// next returns the fault for a request, if there is one left.
+func (i *injections) next() (Fault, bool) {
+	if len(*i) == 0 {
+		return Fault{}, false
+	}
+	first := &(*i)[0]
+	f := first.fault
+	first.left--
+	if first.left == 0 {
+		*i = (*i)[1:]
+	}
+	return f, true
+}
+
+// Inject gives a fault to the next n requests for a space, through either door,
+// after those that were injected before. With n below 0 it lasts until
+// [Server.Heal].
 func (s *Server) Inject(place string, n int, f Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sp := s.spaces[place]; sp != nil && n != 0 {
-		sp.faults = append(sp.faults, injection{n, f})
+	if sp := s.spaces[place]; sp != nil {
+		sp.faults.add(n, f)
 	}
 }
 
@@ -74,6 +98,21 @@ func (s *Server) Heal(place string) {
 	if sp := s.spaces[place]; sp != nil {
 		sp.faults = nil
 	}
+}
+
+// InjectToken is [Server.Inject] for the token endpoint. With n below 0 the
+// fault lasts until [Server.HealToken].
+func (s *Server) InjectToken(n int, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.withheld.add(n, f)
+}
+
+// HealToken takes back all faults that were injected for the token endpoint.
+func (s *Server) HealToken() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.withheld = nil
 }
 
 // fault returns the fault for a request.
@@ -91,21 +130,15 @@ func (s *Server) injected(place string) (Fault, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sp := s.spaces[place]
-	if sp == nil || len(sp.faults) == 0 {
+	if sp == nil {
 		return Fault{}, false
 	}
-	first := &sp.faults[0]
-	f := first.fault
-	first.left--
-	if first.left == 0 {
-		sp.faults = sp.faults[1:]
-	}
-	return f, true
+	return sp.faults.next()
 }
 
-// serve answers a request: by act, which does its work, or by its fault.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, request *Request, act func() reply) {
-	f := s.fault(request)
+// serve answers a request by its fault, or by act, which does its work. What it
+// answers it tells noted, if it answers at all.
+func serve(w http.ResponseWriter, r *http.Request, f Fault, act func() reply, noted func(status int)) {
 	if f.Refuse {
 		if c, ok := w.(interface{ refuse() }); ok {
 			c.refuse()
@@ -128,7 +161,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, request *Request,
 	case f.Status != 0:
 		a = f.reply()
 	}
-	s.answered(request, a.code)
+	noted(a.code)
 	if !f.Truncate {
 		a.write(w)
 		return

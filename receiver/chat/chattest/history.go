@@ -10,34 +10,44 @@ import (
 	"alertchat/receiver/chat"
 )
 
-// Request is one request as it arrived, and what became of it.
+// Request is one request as it arrived, and what became of it. Those to the
+// token endpoint are none of them: they hold secrets.
 type Request struct {
-	At         time.Time
-	Space      string // the place
-	Door       chat.Door
-	RequestID  string
-	Body       []byte
-	Status     int              // what was answered; 0 where nothing was
-	Message    string           // the name of the message that it made, or had made before; else empty
-	Violations []chat.Violation // of its body, if the space saw it
+	At        time.Time
+	Method    string
+	Space     string // the place; empty for spaces:findDirectMessage
+	Door      chat.Door
+	RequestID string
+	MessageID string // of the query, "client-…"
+	// Target is the message that a request for one names, "spaces/S/messages/M"
+	// in the form it was sent, or the user whose direct message is looked for,
+	// "users/123". Else it is empty.
+	Target  string
+	Body    []byte
+	Status  int    // what was answered; 0 where nothing was
+	Message string // Chat's own name of the message that it made or edited, or had made before; else empty
+	// Violations are those of its body, if the space saw it; for an edit, those
+	// of the message that came of it.
+	Violations []chat.Violation
 }
 
 // Message is a message in a space.
 type Message struct {
 	Space     string // the place
-	Name      string // "spaces/S/messages/M"
+	Name      string // Chat's own, "spaces/S/messages/T.X"
+	ClientID  string // the one that its sender gave, "client-…", by which it is found too; else empty
 	Thread    string // "spaces/S/threads/T"
 	ThreadKey string // what the thread is found by; empty without a key
 	Reply     bool   // whether it is not the first of its thread
 	Door      chat.Door
 	Text      string
-	Body      json.RawMessage // as it was sent, in its latest version
+	Body      json.RawMessage // as it was sent, or as an edit left it
 	CreatedAt time.Time
 	Versions  []Version        // the first as it was created, then each edit
 	Remarks   []chat.Violation // what Chat would take but show wrongly
 
-	fields    map[string]json.RawMessage // of Body
-	requestID owned
+	fields    map[string]json.RawMessage // of Body, by their camel-case names
+	requestID owned                      // by whom it was written, with which id
 }
 
 // Version is what a message held from a time on.
@@ -83,7 +93,8 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-// Messages returns a space's messages, the oldest first.
+// Messages returns a space's messages, the oldest first, without those that
+// were deleted.
 func (s *Server) Messages(place string) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -140,7 +151,8 @@ func (s *Server) Remarks() []string {
 	return remarks
 }
 
-// Watch returns a channel of all messages that are made from now on. None is
+// Watch returns a channel of all messages that are made or edited from now on,
+// each as it is then: an edited one has more than one of its Versions. None is
 // lost, however slowly it is read. It is closed when the context ends.
 func (s *Server) Watch(ctx context.Context) <-chan Message {
 	w := &watcher{bell: make(chan struct{}, 1)}
