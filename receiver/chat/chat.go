@@ -11,7 +11,11 @@ import (
 type Create struct {
 	Body      json.RawMessage // a [Message] as JSON, its thread included
 	RequestID string          // makes the write idempotent where Chat honours it
-	Threaded  bool            // whether the body names a thread
+	// MessageID is a name of the sender's own, "client-…" of at most 63 lower-case
+	// letters, digits and hyphens, by which an app can edit the message later. It
+	// is empty for none; a webhook does without.
+	MessageID string
+	Threaded  bool // whether the body names a thread
 	// Sent is called when the request has been written, for who keeps a pace:
 	// before that, a connection may have taken its time. It is not called for a
 	// request that never gets so far. It may be nil.
@@ -22,7 +26,10 @@ type Create struct {
 type Edit struct {
 	Name string          // "spaces/S/messages/M"
 	Body json.RawMessage // a [Message] as JSON: its text and cards replace the old
-	Sent func()          // as in [Create]
+	// Remake lets a message that is gone be made anew, with the same name. It
+	// must be one that its sender gave: "spaces/S/messages/client-…".
+	Remake bool
+	Sent   func() // as in [Create]
 }
 
 // Receipt is what Chat says of a message that it took.
@@ -49,13 +56,18 @@ const (
 	BadThread
 	// Refused: Chat refuses the message for good.
 	Refused
+	// Exists: there is a message with this MessageID already. What it says is
+	// another matter.
+	Exists
+	// Gone: the message that was to be edited is not there.
+	Gone
 )
 
 // Error is a failed attempt. Its text holds no secret: neither the URL's query
 // nor what could repeat it.
 type Error struct {
 	Outcome    Outcome
-	Code       string        // for metrics: the HTTP status, or "timeout", "connection", "response", "config"
+	Code       string        // for metrics: the HTTP status, or "timeout", "connection", "response", "config", "token"
 	Reason     string        // one line for people: what Chat or the network said
 	RetryAfter time.Duration // what Chat asked for; 0 when it did not
 }

@@ -32,6 +32,17 @@ func (d Door) String() string {
 	return "an incoming webhook"
 }
 
+// Markup returns what a message's markupSyntax must be for Chat's own syntax of
+// text, which has been the only one for long. An app can be set to take Markdown
+// where a message says nothing; of webhooks that is not known, and they say
+// nothing.
+func (d Door) Markup() string {
+	if d == ByApp {
+		return "MARKUP_SYNTAX_CHAT"
+	}
+	return ""
+}
+
 // Kind says how bad a violation is.
 type Kind int
 

@@ -26,6 +26,7 @@ const (
 	codeConnection = "connection"
 	codeResponse   = "response"
 	codeConfig     = "config"
+	codeToken      = "token" // of an app's access token
 )
 
 // Bounds of what is read of an answer, in bytes.
@@ -66,8 +67,9 @@ func (t *tracker) watch(ctx context.Context, sent func()) context.Context {
 
 // answer makes a receipt or an error of what came back for one request.
 type answer struct {
-	scrub    func(string) string // removes secrets
-	threaded bool                // whether the message named a thread
+	scrub    func(string) string   // removes secrets
+	threaded bool                  // whether the message named a thread
+	advise   func(code int) string // what to do about a status, or ""; may be nil
 }
 
 // failed returns the error of a request that got no answer. The context is the
@@ -126,39 +128,40 @@ func neverConnected(err error) bool {
 		errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// receipt reads Chat's answer.
-func (a answer) receipt(ctx context.Context, r *http.Response) (Receipt, error) {
+// body returns Chat's answer to a request that it took.
+func (a answer) body(ctx context.Context, r *http.Response) ([]byte, error) {
 	if r.StatusCode < 200 || r.StatusCode > 299 {
-		return a.refusal(r)
+		return nil, a.refusal(r)
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxAnswer+1))
 	if err != nil {
-		return Receipt{}, a.explain(ctx, &Error{Outcome: Unknown, Code: codeConnection}, err)
+		return nil, a.explain(ctx, &Error{Outcome: Unknown, Code: codeConnection}, err)
 	}
+	if len(body) > maxAnswer {
+		return nil, &Error{Outcome: Unknown, Code: codeResponse, Reason: "the answer is too long to be Google Chat's"}
+	}
+	return body, nil
+}
+
+// readReceipt reads the message that an answer holds.
+func readReceipt(body []byte) (Receipt, error) {
 	var message struct {
 		Name   string `json:"name"`
 		Thread struct {
 			Name string `json:"name"`
 		} `json:"thread"`
 	}
-	switch err := json.Unmarshal(body, &message); {
-	case len(body) > maxAnswer:
-		return Receipt{}, &Error{Outcome: Unknown, Code: codeResponse, Reason: "the answer is too long to be Google Chat's"}
-	case err != nil || message.Name == "":
-		reason := fmt.Sprintf("the answer with status %d is no message of Google Chat", r.StatusCode)
-		return Receipt{}, &Error{Outcome: Unknown, Code: codeResponse, Reason: reason}
+	if err := json.Unmarshal(body, &message); err != nil || message.Name == "" {
+		return Receipt{}, &Error{Outcome: Unknown, Code: codeResponse, Reason: "the answer is no message of Google Chat"}
 	}
 	return Receipt{Message: message.Name, Thread: message.Thread.Name}, nil
 }
 
 // refusal makes an error of an answer with any status but 2xx.
-func (a answer) refusal(r *http.Response) (Receipt, error) {
+func (a answer) refusal(r *http.Response) *Error {
 	body := make([]byte, maxErrorAnswer)
 	n, _ := io.ReadFull(r.Body, body) // a part of it is as good
 	s := readStatus(body[:n])
-	if r.StatusCode == http.StatusConflict && s.status == "ALREADY_EXISTS" {
-		return Receipt{}, nil // an earlier attempt with this id did it
-	}
 	e := &Error{
 		Outcome:    a.outcome(r.StatusCode, s),
 		Code:       strconv.Itoa(r.StatusCode),
@@ -167,14 +170,19 @@ func (a answer) refusal(r *http.Response) (Receipt, error) {
 	}
 	switch {
 	case r.StatusCode < 400:
-		e.Reason = "a redirect, which is not followed: the URL is not that of a webhook"
+		e.Reason = "a redirect, which is not followed: the URL is not that of Google Chat"
 	case e.Reason == "":
 		e.Reason = strings.ToLower(http.StatusText(r.StatusCode))
 	}
 	if e.Reason == "" {
 		e.Reason = "an unknown status"
 	}
-	return Receipt{}, e
+	if a.advise != nil {
+		if advice := a.advise(r.StatusCode); advice != "" {
+			e.Reason = strings.TrimSuffix(e.Reason, ".") + "; " + advice
+		}
+	}
+	return e
 }
 
 // outcome says what an answer means for the message.
@@ -182,7 +190,12 @@ func (a answer) outcome(code int, s status) Outcome {
 	switch code {
 	case http.StatusTooManyRequests:
 		return NotDone
-	case http.StatusRequestTimeout, http.StatusConflict:
+	case http.StatusConflict:
+		if s.status == "ALREADY_EXISTS" {
+			return Exists
+		}
+		return Unknown
+	case http.StatusRequestTimeout:
 		return Unknown
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound,
 		http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusGone:

@@ -50,7 +50,7 @@ func webhookAt(t testing.TB, raw string, over http.RoundTripper) *chat.Webhook {
 	t.Helper()
 	u := mustURL(t, raw)
 	return chat.NewWebhook(chat.WebhookOptions{
-		URL:  func() (*chat.WebhookURL, error) { return u, nil },
+		URL:  u,
 		HTTP: &http.Client{Transport: over},
 	})
 }
@@ -139,14 +139,14 @@ func TestCreateClassifiesAnswers(t *testing.T) {
 		body   string
 		want   chat.Error
 	}{
-		{"200 without a name", 200, nil, `{"text":"x"}`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer with status 200 is no message of Google Chat"}},
-		{"200 with a page", 200, nil, `<html>Sign in</html>`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer with status 200 is no message of Google Chat"}},
-		{"200 with a list", 200, nil, `[{"name":"x"}]`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer with status 200 is no message of Google Chat"}},
-		{"204", 204, nil, ``, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer with status 204 is no message of Google Chat"}},
+		{"200 without a name", 200, nil, `{"text":"x"}`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer is no message of Google Chat"}},
+		{"200 with a page", 200, nil, `<html>Sign in</html>`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer is no message of Google Chat"}},
+		{"200 with a list", 200, nil, `[{"name":"x"}]`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer is no message of Google Chat"}},
+		{"204", 204, nil, ``, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer is no message of Google Chat"}},
 		{"200 without an end", 200, nil, `{"name":"x","text":"` + strings.Repeat("x", 1<<20) + `"}`, chat.Error{Outcome: chat.Unknown, Code: "response", Reason: "the answer is too long to be Google Chat's"}},
-		{"301", 301, http.Header{"Location": {"https://elsewhere/?" + canaryToken}}, ``, chat.Error{Outcome: chat.Denied, Code: "301", Reason: "a redirect, which is not followed: the URL is not that of a webhook"}},
-		{"307", 307, http.Header{"Location": {"https://elsewhere/?" + canaryToken}}, ``, chat.Error{Outcome: chat.Denied, Code: "307", Reason: "a redirect, which is not followed: the URL is not that of a webhook"}},
-		{"304 without a location", 304, nil, ``, chat.Error{Outcome: chat.Denied, Code: "304", Reason: "a redirect, which is not followed: the URL is not that of a webhook"}},
+		{"301", 301, http.Header{"Location": {"https://elsewhere/?" + canaryToken}}, ``, chat.Error{Outcome: chat.Denied, Code: "301", Reason: "a redirect, which is not followed: the URL is not that of Google Chat"}},
+		{"307", 307, http.Header{"Location": {"https://elsewhere/?" + canaryToken}}, ``, chat.Error{Outcome: chat.Denied, Code: "307", Reason: "a redirect, which is not followed: the URL is not that of Google Chat"}},
+		{"304 without a location", 304, nil, ``, chat.Error{Outcome: chat.Denied, Code: "304", Reason: "a redirect, which is not followed: the URL is not that of Google Chat"}},
 
 		{"400 about a field", 400, nil, google("Unknown name \"footer\": Cannot find field.\nsecond line", "INVALID_ARGUMENT", ""), chat.Error{Outcome: chat.Refused, Code: "400", Reason: `Unknown name "footer": Cannot find field. second line`}},
 		{"400 about the thread", 400, nil, google("The request contains an invalid thread resource name", "INVALID_ARGUMENT", ""), chat.Error{Outcome: chat.BadThread, Code: "400", Reason: "The request contains an invalid thread resource name"}},
@@ -313,44 +313,13 @@ func TestCreateNeverFollowsRedirects(t *testing.T) {
 	client := here.Client()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return nil }
 	u := mustURL(t, here.URL+"/v1/spaces/AAAA/messages?key="+canaryKey+"&token="+canaryToken)
-	w := chat.NewWebhook(chat.WebhookOptions{URL: func() (*chat.WebhookURL, error) { return u, nil }, HTTP: client})
+	w := chat.NewWebhook(chat.WebhookOptions{URL: u, HTTP: client})
 	_, err := w.Create(t.Context(), hello())
 	if e := failure(t, err); e.Outcome != chat.Denied || e.Code != "307" {
 		t.Errorf("the error is %+v, want it Denied with 307", e)
 	}
 	if client.CheckRedirect(nil, nil) != nil {
 		t.Error("the caller's client was changed")
-	}
-}
-
-// The URL is what a file holds at that moment.
-func TestTheURLIsReadForEachAttempt(t *testing.T) {
-	server := chattest.New(chattest.Options{})
-	paths := []string{server.AddWebhook("spaces/OLD"), server.AddWebhook("spaces/NEW")}
-	w := chat.NewWebhook(chat.WebhookOptions{
-		HTTP: &http.Client{Transport: server.Transport()},
-		URL: func() (*chat.WebhookURL, error) {
-			if len(paths) == 0 {
-				return nil, errors.New("open ops.url: no such file\nor directory")
-			}
-			u, err := chat.ParseWebhookURL("https://chat.googleapis.com" + paths[0])
-			paths = paths[1:]
-			return u, err
-		},
-	})
-	if place, err := w.Place(); place != "spaces/OLD" || err != nil {
-		t.Errorf("Place = %q, %v; want spaces/OLD", place, err)
-	}
-	if r, err := w.Create(t.Context(), hello()); err != nil || !strings.HasPrefix(r.Message, "spaces/NEW/messages/") {
-		t.Errorf("Create = %+v, %v; want a message in spaces/NEW", r, err)
-	}
-	want := chat.Error{Outcome: chat.NotDone, Code: "config", Reason: "open ops.url: no such file or directory"}
-	_, placeErr := w.Place()
-	_, createErr := w.Create(t.Context(), hello())
-	for _, err := range []error{placeErr, createErr} {
-		if diff := cmp.Diff(want, *failure(t, err)); diff != "" {
-			t.Errorf("the error (-want +got):\n%s", diff)
-		}
 	}
 }
 
@@ -506,7 +475,7 @@ func TestSentSaysWhenTheRequestIsOnItsWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	hook := chat.NewWebhook(chat.WebhookOptions{URL: func() (*chat.WebhookURL, error) { return u, nil }})
+	hook := chat.NewWebhook(chat.WebhookOptions{URL: u})
 	create := chat.Create{Body: []byte(`{"text":"x"}`), Sent: func() { got = true }}
 	if _, err := hook.Create(t.Context(), create); err != nil || !got {
 		t.Errorf("Create = %v, said to be sent: %t", err, got)
