@@ -13,11 +13,17 @@ import (
 // errLeaseShort says that somebody else might deliver before an attempt ends.
 var errLeaseShort = errors.New("it is not sure that no other process delivers")
 
-// deliver attempts what is left of a delivery, once.
-func (l *loop) deliver(ctx context.Context, s *Space, place string, p *pace, d *Delivery) error {
+// deliver attempts what is left of a delivery, once. unfound is why an attempt
+// has failed already: it is not known where the space leads to.
+func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery, unfound *chat.Error) error {
 	l.alone = d.standsAlone()
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
+	}
+	if unfound != nil {
+		d.Attempts++
+		l.m.metrics.attempts.WithLabelValues(s.Name, unfound.Code).Inc()
+		return l.fail(ctx, s, d, &d.Steps[0], unfound)
 	}
 	if d.blamed >= enoughBlame && !d.isFinal() {
 		return l.replace(ctx, s, d, "Google Chat did not take the message made by the templates.")
@@ -49,13 +55,17 @@ func (l *loop) deliver(ctx context.Context, s *Space, place string, p *pace, d *
 			}
 		}
 	}
-	d.Place = place
 	return l.succeed(ctx, s, d)
+}
+
+// withTimeout bounds one attempt.
+func withTimeout(ctx context.Context, s *Space) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %s", s.Timeout))
 }
 
 // attempt makes one request to Chat.
 func (l *loop) attempt(ctx context.Context, s *Space, p *pace, d *Delivery, step *Step) (chat.Receipt, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %s", s.Timeout))
+	ctx, cancel := withTimeout(ctx, s)
 	defer cancel()
 	d.Attempts++
 	sent := func() { p.wrote(time.Now()) }
@@ -63,9 +73,11 @@ func (l *loop) attempt(ctx context.Context, s *Space, p *pace, d *Delivery, step
 	var err error
 	switch step.Action {
 	case Create, Reply:
-		receipt, err = s.Chat.Create(ctx, chat.Create{Body: step.Body, RequestID: step.RequestID, Threaded: step.Threaded, Sent: sent})
+		receipt, err = s.Chat.Create(ctx, chat.Create{
+			Body: step.Body, RequestID: step.RequestID, MessageID: step.MessageID, Threaded: step.Threaded, Sent: sent,
+		})
 	case Edit:
-		receipt, err = s.Chat.Edit(ctx, chat.Edit{Name: step.Target, Body: step.Body, Sent: sent})
+		receipt, err = s.Chat.Edit(ctx, chat.Edit{Name: step.Target, Body: step.Body, Remake: step.Remake, Sent: sent})
 	}
 	code := "200"
 	if err != nil {
@@ -83,19 +95,14 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	now := time.Now()
 	d.Status, d.EndedAt, d.Error = Done, now, ""
 	if len(d.Known) == 1 {
-		t := &d.Known[0].State.Thread
-		// It may have been planned for the place to which the space led before.
-		t.Place = d.Place
-		if first := d.Steps[0]; first.Message != "" {
-			t.Message = first.Message
-			if t.Key != "" && first.Thread != "" {
-				t.Name = first.Thread
-			}
-		}
+		d.settleThread()
 	}
 	l.backoff.reset()
 	if d.isDigest() {
 		l.inRow = 0
+	}
+	if d.isEdit() {
+		l.edit = time.Time{}
 	}
 	for _, other := range l.planned {
 		if other != d && other.refusals >= stepAside {
@@ -105,10 +112,32 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 			}
 		}
 	}
-	l.m.metrics.messages.WithLabelValues(s.Name).Add(float64(len(d.Steps)))
-	l.m.metrics.seconds.WithLabelValues(s.Name).Observe(now.Sub(d.ReceivedAt).Seconds())
+	for i := range d.Steps {
+		if d.Steps[i].Action != Edit {
+			l.m.metrics.messages.WithLabelValues(s.Name).Inc()
+		}
+	}
+	if !d.isUpdate() {
+		l.m.metrics.seconds.WithLabelValues(s.Name).Observe(now.Sub(d.ReceivedAt).Seconds())
+	}
 	l.well(ctx, s.Name, now)
 	return l.settle(ctx, d)
+}
+
+// settleThread notes in the state of the delivery's one group what became of its
+// messages.
+func (d *Delivery) settleThread() {
+	t := &d.Known[0].State.Thread
+	// It may have been planned for the place to which the space led before.
+	t.Place = d.Place
+	first := &d.Steps[0]
+	if first.MessageID != "" && first.MessageID == idOf(t.Message) {
+		t.Message = d.Place + "/messages/" + first.MessageID
+	}
+	// A message that was made anew has a thread of its own.
+	if first.Thread != "" && (t.Key != "" || t.Name != "") {
+		t.Name = first.Thread
+	}
 }
 
 // fail decides what becomes of a delivery after a failed attempt.
@@ -125,6 +154,16 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 	case chat.Refused:
 		l.note(ctx, s.Name, failure)
 		return l.refused(ctx, s, d)
+	case chat.Exists:
+		// An attempt before made it, or it is from before the storage was lost.
+		edit, err := step.inPlace(d.Place)
+		if err != nil {
+			return err
+		}
+		*step = edit
+		return l.keep(ctx, d)
+	case chat.Gone:
+		return l.remake(ctx, s, d, step)
 	case chat.Unknown:
 		if answered(failure) {
 			d.refusals++
@@ -134,7 +173,11 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 			l.unwell(ctx, s, d.Title, failure, l.backoff.next(failure.RetryAfter))
 			return l.takeApart(ctx, d)
 		}
-	case chat.NotDone, chat.Denied:
+	case chat.Denied:
+		if step.Action == Edit && failure.Code == denied && !d.isUpdate() {
+			return l.remake(ctx, s, d, step) // whether it is the space or another app's message, a new one tells
+		}
+	case chat.NotDone:
 	}
 	wait := l.backoff.next(failure.RetryAfter)
 	if failure.Outcome == chat.Denied {
@@ -151,16 +194,23 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 	if failure.Code == throttled {
 		l.m.metrics.throttle(s.Name, wait)
 	}
-	l.pause(ctx, wait)
+	if d.isEdit() && failure.Code != throttled {
+		l.edit = time.Now().Add(wait) // it keeps nobody else from an attempt
+	} else {
+		l.pause(ctx, wait)
+	}
 	l.unblame(d)
 	return nil
 }
+
+// denied is the code of Chat's answer that the app may not do that.
+const denied = "403"
 
 // passed reports whether the space has taken another message since the delivery
 // was planned: then what is wrong is hardly the space.
 func (l *loop) passed(name string, d *Delivery) bool {
 	h := l.m.healthOf(name)
-	return h != nil && h.get().LastSuccess.After(d.CreatedAt) && !d.standsAlone()
+	return h != nil && h.get().LastSuccess.After(d.CreatedAt) && (!d.standsAlone() || d.isUpdate())
 }
 
 // answered reports whether Chat itself answered, rather than the network.
@@ -182,7 +232,7 @@ func (l *loop) release(ctx context.Context, d *Delivery, o chat.Outcome) error {
 	if o == chat.Unknown {
 		d.tried = true
 	}
-	if d.tried || d.isFinal() {
+	if d.tried || d.Plain || d.standsAlone() {
 		return nil
 	}
 	for i := range d.Steps {
@@ -225,14 +275,26 @@ func (l *loop) refused(ctx context.Context, s *Space, d *Delivery) error {
 }
 
 // replace puts the built-in text message in place of what is left of a
-// delivery. If that is refused too, the delivery is dead; if it only fails, it
-// stays behind all others until max_age. A digest is taken apart.
+// delivery: of an edit as a new message, so that its news is told. If that is
+// refused too, the delivery is dead; if it only fails, it stays behind all others
+// until max_age. A digest is taken apart.
 func (l *loop) replace(ctx context.Context, s *Space, d *Delivery, why string) error {
 	if d.isDigest() {
 		return l.takeApart(ctx, d)
 	}
 	l.m.log.Error("Google Chat does not take a message; the built-in text goes out in its place",
 		"space", s.Name, "title", d.Title, "err", d.Error)
+	done, left := make([]Step, 0, len(d.Steps)+1), make([]Step, 0, len(d.Steps))
+	for _, step := range d.Steps {
+		if step.Done {
+			done = append(done, step)
+		} else {
+			left = append(left, step)
+		}
+	}
+	if d.isUpdate() {
+		return l.simplify(ctx, s, d, done, left, why)
+	}
 	telling, err := l.retell(ctx, d)
 	if err != nil {
 		return err
@@ -241,17 +303,11 @@ func (l *loop) replace(ctx context.Context, s *Space, d *Delivery, why string) e
 		return l.die(ctx, s, d, Rejected) // a damaged disk has lost it
 	}
 	r := s.Renderer.Plain(*telling, time.Now(), why)
-	done := make([]Step, 0, len(d.Steps)+1)
-	for _, step := range d.Steps {
-		if step.Done {
-			done = append(done, step)
-		}
-	}
 	action, to := Create, d.Known[0].State.Thread
 	if to.Name != "" || to.Key != "" {
 		action = Reply
 	}
-	more, err := steps(r.Messages, action, to)
+	more, err := steps(r.Messages, action, to, left[0].MessageID)
 	if err != nil {
 		return err
 	}
@@ -285,23 +341,36 @@ func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error
 
 // settle stores a delivery that has ended.
 func (l *loop) settle(ctx context.Context, d *Delivery) error {
-	if err := l.keep(ctx, d); err != nil {
+	var updates []*Delivery
+	if d.Status == Done || d.Reason == Rejected {
+		updates = d.updates(d.EndedAt)
+	}
+	if err := l.keep(ctx, append([]*Delivery{d}, updates...)...); err != nil {
 		return err
 	}
 	l.remove(d)
 	l.joined(d)
 	l.m.metrics.folds(d.Space, d.folded)
+	l.planned = append(l.planned, updates...)
+	for _, u := range updates {
+		if err := l.supersede(ctx, u); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// keep stores what became of a delivery in Chat. It does not give up: the
-// store's failure passes, and until then nothing else may be told.
-func (l *loop) keep(ctx context.Context, d *Delivery) error {
+// keep stores what became of a delivery in Chat, and what follows it. It does
+// not give up: the store's failure passes, and until then nothing else may be
+// told.
+func (l *loop) keep(ctx context.Context, ds ...*Delivery) error {
+	d := ds[0]
 	for first := true; ; first = false {
-		err := l.m.store.Save(ctx, l.lease, d)
+		err := l.m.store.Save(ctx, l.lease, ds...)
 		if err == nil || errors.Is(err, ErrLeaseLost) || errors.Is(err, ErrGone) || ctx.Err() != nil {
 			return err
 		}
+		l.stale = true // it may have been stored, and what follows would be there twice
 		if first {
 			l.m.log.Warn("What became of a message cannot be stored; it is tried again each second", "space", d.Space, "title", d.Title, "err", err)
 		}

@@ -5,6 +5,7 @@ package delivery
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"time"
@@ -59,8 +60,8 @@ const (
 // not fit one, until it is done or dead. After that it is history.
 //
 // Most tell of one group. A digest tells of several. One that tells of none
-// stands alone: it is a notice of alertchat's own, or was dead and is retried.
-// What it says cannot be planned anew.
+// stands alone: it is a notice of alertchat's own, was dead and is retried, or
+// edits a message to what was told since. What it says cannot be planned anew.
 type Delivery struct {
 	ID     int64  // given by the store, never reused; 0 before that
 	Space  string // the configured space's name
@@ -71,8 +72,9 @@ type Delivery struct {
 	Plain  bool   // whether it is the built-in text message after Chat refused the other
 	Notice string // the space of which it tells this one, as its fallback; empty for all but notices
 	Steps  []Step
-	Known  []Known // what is known of the groups once it is done
-	Covers []int64 // the notifications that it tells
+	Later  []Update // what is edited once it is over, behind everything new
+	Known  []Known  // what is known of the groups once it is done
+	Covers []int64  // the notifications that it tells
 
 	ReceivedAt time.Time // when the oldest notification that it covers arrived
 	LatestAt   time.Time // when the newest did: its age counts from here
@@ -93,12 +95,23 @@ type Step struct {
 	Action    Action          `json:"action"`
 	Body      json.RawMessage `json:"body"`
 	RequestID string          `json:"requestId,omitempty"`
-	Threaded  bool            `json:"threaded,omitempty"` // whether the body names a thread
-	Target    string          `json:"target,omitempty"`   // the message that an edit changes
+	// MessageID is the id of the sender's own that a new message gets, so that it
+	// can be edited, "client-…"; empty for none.
+	MessageID string `json:"messageId,omitempty"`
+	Threaded  bool   `json:"threaded,omitempty"` // whether the body names a thread
+	Target    string `json:"target,omitempty"`   // the message that an edit changes
+	Remake    bool   `json:"remake,omitempty"`   // whether an edit makes a message anew that is gone
 	// Message and Thread are the names that Chat gave, once the step is done.
 	Message string `json:"message,omitempty"`
 	Thread  string `json:"thread,omitempty"`
 	Done    bool   `json:"done,omitempty"`
+}
+
+// Update is what the messages of an incident are edited to. Its first step is
+// an edit.
+type Update struct {
+	Title string // as in [Delivery]
+	Steps []Step
 }
 
 // Known is what is known of a group in the delivery's space.
@@ -122,8 +135,32 @@ func (d *Delivery) isDigest() bool { return len(d.Known) > 1 }
 // standsAlone reports whether the delivery tells of no group.
 func (d *Delivery) standsAlone() bool { return len(d.Known) == 0 }
 
+// isEdit reports whether the delivery makes no noise: all it does is to edit
+// messages. What is new goes first.
+func (d *Delivery) isEdit() bool {
+	first := &d.Steps[0]
+	return first.Action == Edit && first.MessageID == "" // with one, it is a new message that was there already
+}
+
+// isUpdate reports whether the delivery edits a message to what was told since.
+func (d *Delivery) isUpdate() bool { return d.standsAlone() && d.isEdit() }
+
 // isFinal reports whether nothing else can be sent in the delivery's place.
-func (d *Delivery) isFinal() bool { return d.Plain || d.standsAlone() }
+func (d *Delivery) isFinal() bool { return d.Plain || d.standsAlone() && !d.isUpdate() }
+
+// Alone makes the delivery one that tells of no group, for who sends it once
+// more when its groups have moved on: it changes no message, and nothing will
+// change those that it makes.
+func (d *Delivery) Alone() {
+	d.Known, d.Covers, d.Later = nil, nil, nil
+	for i := range d.Steps {
+		s := &d.Steps[i]
+		if s.Action == Edit {
+			s.Action, s.RequestID = Create, rand.Text()
+		}
+		s.MessageID, s.Target, s.Remake = "", "", false
+	}
+}
 
 // Waiting is a notification that no delivery covers, without its body.
 type Waiting struct {
@@ -166,12 +203,12 @@ type Inbox interface {
 type Outbox interface {
 	// Planned returns the space's planned deliveries, oldest first.
 	Planned(ctx context.Context, space string) ([]*Delivery, error)
-	// Save stores a delivery. A new one (ID 0) gets its ID and from then on
-	// covers its notifications. One that is Done or Dead is settled in the same
-	// transaction: what is known of its groups is stored and the notifications
-	// that it covers are removed. It fails with [ErrGone] where it was stored and
-	// is not there any more.
-	Save(ctx context.Context, l Lease, d *Delivery) error
+	// Save stores deliveries, all of them or none. A new one (ID 0) gets its ID
+	// and from then on covers its notifications. One that is Done or Dead is
+	// settled in the same transaction: what is known of its groups is stored and
+	// the notifications that it covers are removed. It fails with [ErrGone] where
+	// one was stored and is not there any more.
+	Save(ctx context.Context, l Lease, ds ...*Delivery) error
 	// Thaw forgets a planned delivery of which nothing can have happened. The
 	// notifications that it covers wait again.
 	Thaw(ctx context.Context, l Lease, d *Delivery) error
@@ -242,11 +279,15 @@ type Space struct {
 	Name     string
 	Chat     Chat
 	Renderer Renderer
-	Told     incident.Options
-	Threads  Threads
-	Rate     float64       // messages a second
-	Timeout  time.Duration // of one attempt
-	MaxAge   time.Duration // how long a delivery is tried
+	// Place is the Google space, "spaces/AAAA", as far as the config tells it:
+	// that of a direct message is not known before [Chat.Find] has found it.
+	Place   string
+	Told    incident.Options
+	Threads Threads
+	Edits   bool          // whether changes of an incident edit its message
+	Rate    float64       // messages a second
+	Timeout time.Duration // of one attempt
+	MaxAge  time.Duration // how long a delivery is tried
 	// Digest is from how many waiting groups on they are told in one message;
 	// 0 for never.
 	Digest int
@@ -258,8 +299,9 @@ type Space struct {
 
 // Chat is where a space's messages go. The errors are those of package chat.
 type Chat interface {
-	// Place returns the Google space that it writes to now, "spaces/AAAA".
-	Place() (string, error)
+	// Find returns the Google space that it writes to, "spaces/AAAA". It may have
+	// to ask for it.
+	Find(ctx context.Context) (string, error)
 	// Create posts a new message.
 	Create(ctx context.Context, c chat.Create) (chat.Receipt, error)
 	// Edit changes a message in place.
@@ -270,6 +312,8 @@ type Chat interface {
 type Rendered struct {
 	Messages  []*chat.Message // at least one; several where the alerts do not fit one
 	Told      int             // how many of the tellings, from the first on, they tell of
+	Reply     *chat.Message   // of the end of an incident, for the thread of a message that is edited; else nil
+	Moved     *chat.Message   // of a repeat, what the message before it is edited to; else nil
 	ThreadKey string          // the key that a thread template gave; empty otherwise
 	Title     string          // one plain line for people
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"alertchat/receiver/chat"
 	"alertchat/receiver/chat/chattest"
 	"alertchat/receiver/delivery"
 )
@@ -478,11 +476,11 @@ type failing struct {
 	err  error
 }
 
-func (f *failing) Save(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
-	if d.Status != delivery.Planned && f.left.Add(-1) >= 0 {
+func (f *failing) Save(ctx context.Context, l delivery.Lease, ds ...*delivery.Delivery) error {
+	if ds[0].Status != delivery.Planned && f.left.Add(-1) >= 0 {
 		return f.err
 	}
-	return f.Store.Save(ctx, l, d)
+	return f.Store.Save(ctx, l, ds...)
 }
 
 func TestWhatIsInChatIsNotSentAgainWhenTheStoreFails(t *testing.T) {
@@ -516,33 +514,6 @@ func TestALostLeaseBeginsAnew(t *testing.T) {
 		r.post("ops", "-A")
 		r.wait(time.Minute)
 		r.want(ops, "g first A", "g end -A")
-	})
-}
-
-func TestAnUnreadableURLFileIsAFailingSpace(t *testing.T) {
-	bubble(t, chattest.Options{}, func(r *rig) {
-		s := r.space("ops", ops)
-		path := r.chat.AddWebhook(ops)
-		var broken atomic.Bool
-		broken.Store(true)
-		s.Chat = chat.NewWebhook(chat.WebhookOptions{
-			URL: func() (*chat.WebhookURL, error) {
-				if broken.Load() {
-					return nil, errors.New("webhook_url_file: open ops.url: no such file or directory")
-				}
-				return chat.ParseWebhookURL("https://chat.googleapis.com" + path)
-			},
-			HTTP: &http.Client{Transport: r.chat.Transport()},
-		})
-		r.run()
-		r.post("ops", "A")
-		r.wait(time.Minute)
-		if got := r.manager.Health()["ops"]; got.FailingSince.IsZero() || !strings.Contains(got.LastError, "no such file") {
-			t.Errorf("report %+v, want a failing space and why", got)
-		}
-		broken.Store(false)
-		r.wait(2 * time.Minute)
-		r.want(ops, "g first A")
 	})
 }
 

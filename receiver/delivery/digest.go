@@ -59,14 +59,22 @@ func (l *loop) digest(s *Space, place string, told []story, more int, now time.T
 			d.LatestAt = t.LatestAt
 		}
 		d.Covers = append(d.Covers, told[i].taken...)
-		// The thread stays that of the group: a digest is nobody's.
-		d.Known = append(d.Known, Known{Group: told[i].group, State: told[i].out.State, ThreadBefore: told[i].out.State.Thread})
+		// The thread stays that of the group: a digest is nobody's. The message
+		// that shows the group is edited after it.
+		k := Known{Group: told[i].group, State: told[i].out.State, ThreadBefore: told[i].out.State.Thread}
+		if s.Edits && isShown(k.State.Thread, place) {
+			shown := s.Renderer.Render([]incident.Telling{*t}, 0, now)
+			if err := d.update(&k.State.Thread, shown.Messages, shown.Title); err != nil {
+				return nil, err
+			}
+		}
+		d.Known = append(d.Known, k)
 		for reason, n := range told[i].out.Folded {
 			d.folded[reason] += n
 		}
 	}
 	var err error
-	d.Steps, err = steps(rendered.Messages, Create, incident.Thread{})
+	d.Steps, err = steps(rendered.Messages, Create, incident.Thread{}, "")
 	return d, err
 }
 

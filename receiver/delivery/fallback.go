@@ -357,7 +357,7 @@ func (m *Manager) notify(ctx context.Context, lease Lease, of string, to *Space,
 		Space: to.Name, Status: Planned, Notice: of, Title: r.Title, ReceivedAt: now, LatestAt: now, CreatedAt: now,
 	}
 	var err error
-	if d.Steps, err = steps(r.Messages, Create, incident.Thread{}); err != nil {
+	if d.Steps, err = steps(r.Messages, Create, incident.Thread{}, ""); err != nil {
 		return err
 	}
 	if err := m.store.Report(ctx, lease, d, notifications, dead); err != nil {

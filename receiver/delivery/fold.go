@@ -34,6 +34,9 @@ func (q *queued) ids() []int64 {
 	return ids
 }
 
+// newest returns the id of what came last.
+func (q *queued) newest() int64 { return q.notes[len(q.notes)-1].ID }
+
 // queue puts what waits together by group, but for the groups in skip. The
 // group of the oldest notification comes first.
 func queue(waiting []Waiting, skip map[alert.Group]bool) []queued {

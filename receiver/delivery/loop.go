@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -35,12 +36,14 @@ type loop struct {
 	// apart has the groups of digests that Chat refused: of how many, at most, a
 	// digest may be that tells of one.
 	apart    map[alert.Group]int
-	overflow bool                 // whether the last digest had no room for all
-	inRow    int                  // how many digests Chat refused in a row
-	single   time.Time            // until when none is made because of that
-	told     map[alert.Group]bool // the groups that have had their turn
-	alone    bool                 // whether the last message stood alone
-	said     string               // the trouble that was logged last
+	overflow bool                  // whether the last digest had no room for all
+	inRow    int                   // how many digests Chat refused in a row
+	single   time.Time             // until when none is made because of that
+	told     map[alert.Group]bool  // the groups that have had their turn
+	alone    bool                  // whether the last message stood alone
+	quiet    map[alert.Group]int64 // the groups whose news is but an edit: the newest notification then
+	edit     time.Time             // before when no edit is made, because one failed
+	said     string                // the trouble that was logged last
 	backoff  backoff
 
 	foreign atomic.Bool // whether others may have planned or settled something
@@ -77,7 +80,7 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 		<-l.after
 	}
 	l.lease, l.stale = lease, true
-	l.apart, l.told = make(map[alert.Group]int), make(map[alert.Group]bool)
+	l.apart, l.told, l.quiet = make(map[alert.Group]int), make(map[alert.Group]bool), make(map[alert.Group]int64)
 	for {
 		select {
 		case <-l.stop:
@@ -133,6 +136,7 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 		}
 		if len(waiting) == 0 {
 			clear(l.told)
+			clear(l.quiet)
 			select {
 			case <-l.bell:
 			case <-l.stop:
@@ -141,20 +145,33 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 			return nil
 		}
 	}
-	place, err := s.Chat.Place()
-	if err != nil {
-		l.nowhere(ctx, s, err)
-		return nil
-	}
-	pace := l.m.paces.of(place, s.Name, s.Rate)
+	place, failure := l.find(ctx, s)
+	pace := l.m.paces.of(cmp.Or(place, "of "+s.Name), s.Name, s.Rate)
 	if !l.waitForPace(ctx, pace) {
 		return nil
 	}
 	d, err := l.choose(ctx, s, place)
-	if d == nil || err != nil {
+	if err != nil {
 		return err
 	}
-	return l.deliver(ctx, s, place, pace, d)
+	if d == nil {
+		l.waitForEdit(ctx)
+		return nil
+	}
+	d.Place = place
+	return l.deliver(ctx, s, pace, d, failure)
+}
+
+// find returns the Google space that the space leads to, or why that cannot be
+// found out: then an attempt has failed before it began.
+func (l *loop) find(ctx context.Context, s *Space) (string, *chat.Error) {
+	ctx, cancel := withTimeout(ctx, s)
+	defer cancel()
+	place, err := s.Chat.Find(ctx)
+	if err != nil {
+		return "", chat.AsError(err)
+	}
+	return place, nil
 }
 
 // load reads what is planned. Whoever planned what is new to this loop may have
@@ -173,15 +190,12 @@ func (l *loop) load(ctx context.Context) error {
 		}
 	}
 	l.planned, l.stale = planned, false
+	for _, d := range slices.Clone(l.planned) {
+		if err := l.supersede(ctx, d); err != nil {
+			return err
+		}
+	}
 	return nil
-}
-
-// nowhere waits after the destination could not even be read.
-func (l *loop) nowhere(ctx context.Context, s *Space, err error) {
-	failure := &chat.Error{Outcome: chat.NotDone, Code: "config", Reason: err.Error()}
-	wait := l.backoff.next(0)
-	l.unwell(ctx, s, "", failure, wait)
-	l.pause(ctx, wait)
 }
 
 // waitForPace waits until the place may be written to. It reports false when
@@ -214,12 +228,16 @@ func (l *loop) take(ctx context.Context, p *pace) bool {
 	}
 }
 
-// choose returns the delivery to attempt: the oldest planned one, or a new one.
-// A delivery that keeps being refused steps aside for another group's. What
-// stands alone takes turns with what is news.
+// choose returns the delivery to attempt: the oldest planned one, or a new one,
+// and edits behind all that people have not been told. A delivery that keeps
+// being refused steps aside for another group's. What stands alone takes turns
+// with what is news.
 func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, error) {
 	skip := make(map[alert.Group]bool)
 	for _, d := range l.planned {
+		if d.isEdit() {
+			continue
+		}
 		if d.refusals < stepAside && (!l.alone || !d.standsAlone()) {
 			return d, nil
 		}
@@ -232,12 +250,17 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 		return d, err
 	}
 	for _, d := range l.planned {
-		if d.refusals < stepAside {
+		if d.refusals < stepAside && !d.isEdit() {
 			return d, nil
 		}
 	}
-	if len(l.planned) > 0 {
-		return l.planned[0], nil
+	if d, err := l.chooseEdit(ctx, s, place, skip); err != nil || d != nil {
+		return d, err
+	}
+	for _, d := range l.planned {
+		if !d.isEdit() || l.mayEdit() {
+			return d, nil
+		}
 	}
 	return nil, nil //nolint:nilnil // nothing to tell is no error
 }
@@ -245,27 +268,38 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 // next plans and freezes the next delivery of what waits.
 func (l *loop) next(ctx context.Context, s *Space, place string, skip map[alert.Group]bool) (*Delivery, error) {
 	// A group that stepped aside may fill the limit alone: others come behind it.
-	for limit := waitingLimit; ; limit *= 4 {
+	for limit := waitingLimit; ; {
 		waiting, err := l.m.store.Waiting(ctx, l.name, limit)
 		if err != nil {
 			return nil, err
+		}
+		if thawed, err := l.unfreeze(ctx, waiting); err != nil {
+			return nil, err
+		} else if thawed {
+			continue
 		}
 		d, err := l.plan(ctx, s, place, waiting, skip)
 		if err != nil {
 			return nil, err
 		}
 		if d == nil && len(waiting) == limit {
+			limit *= 4
 			continue
 		}
 		if d == nil {
 			return nil, nil //nolint:nilnil // nothing to tell is no error
 		}
-		if err := l.m.store.Save(ctx, l.lease, d); err != nil {
-			return nil, err
-		}
-		l.planned = append(l.planned, d)
-		return d, nil
+		return d, l.freeze(ctx, d)
 	}
+}
+
+// freeze stores a new delivery before its first attempt.
+func (l *loop) freeze(ctx context.Context, d *Delivery) error {
+	if err := l.m.store.Save(ctx, l.lease, d); err != nil {
+		return err
+	}
+	l.planned = append(l.planned, d)
+	return l.supersede(ctx, d)
 }
 
 // remove takes a delivery that is settled or thawed out of the planned ones.

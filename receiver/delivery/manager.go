@@ -80,12 +80,6 @@ func New(o Options) *Manager {
 // at the root of the routing tree. Loops of spaces that stay go on with the new
 // settings at their next turn, and try at once what they wait with.
 func (m *Manager) Use(spaces []*Space, root string) {
-	places := make([]string, len(spaces))
-	for i, s := range spaces {
-		if place, err := s.Chat.Place(); err == nil {
-			places[i] = place
-		}
-	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	next := make(map[string]*Space, len(spaces))
@@ -104,10 +98,10 @@ func (m *Manager) Use(spaces []*Space, root string) {
 			delete(m.health, name)
 		}
 	}
-	for i, s := range spaces {
-		if places[i] != "" {
+	for _, s := range spaces {
+		if s.Place != "" {
 			// Its rate holds for all spaces of the place, also while it is silent.
-			m.paces.of(places[i], s.Name, s.Rate)
+			m.paces.of(s.Place, s.Name, s.Rate)
 		}
 	}
 	m.spaces, m.root = next, root

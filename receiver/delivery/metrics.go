@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"space"}),
 		attempts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "alertchat_attempts_total",
-			Help: "HTTP requests to Google Chat by status code, or by timeout, connection, response (a 2xx that is no answer of Chat's) or config where there was none.",
+			Help: "HTTP requests to Google Chat by status code, or by timeout, connection, response (a 2xx that is no answer of Chat's), token (no access token for an app) or config where there was none.",
 		}, []string{"space", "code"}),
 		seconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "alertchat_delivery_seconds",

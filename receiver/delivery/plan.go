@@ -15,9 +15,10 @@ const waitingLimit = 10_000
 
 // plan makes the next delivery of what waits, but for the groups in skip: the
 // oldest telling of a group, or a digest where many wait. What has nothing to
-// tell is settled on the way. It returns nil when nothing is to be told.
+// tell is settled on the way, and what is but an edit is left to planEdit. It
+// returns nil when nothing is to be told.
 func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiting, skip map[alert.Group]bool) (*Delivery, error) {
-	q := queue(waiting, skip)
+	q := slices.DeleteFunc(queue(waiting, skip), l.isQuiet)
 	for len(q) > 0 {
 		merge := s.Digest > 0 && len(q) >= l.enough(s) && time.Now().After(l.single)
 		groups := 1
@@ -35,6 +36,14 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 		if err != nil {
 			return nil, err
 		}
+		quiet := make(map[alert.Group]bool)
+		for i := range batch {
+			// What comes after the part that was read may be no edit.
+			if stories[i].isQuiet(s, place) && len(stories[i].taken) == len(q[i].notes) {
+				quiet[q[i].group], l.quiet[q[i].group] = true, q[i].newest()
+			}
+		}
+		told = slices.DeleteFunc(told, func(t story) bool { return quiet[t.group] })
 		if len(told) > 0 {
 			if more := len(q) - len(batch); merge && len(told)+more >= l.enough(s) {
 				return l.digest(s, place, told, more, time.Now())

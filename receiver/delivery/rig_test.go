@@ -2,6 +2,8 @@ package delivery_test
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -29,6 +31,7 @@ import (
 type rig struct {
 	t        *testing.T
 	chat     *chattest.Server
+	bot      *chattest.App
 	folder   string
 	store    *store.Store
 	through  delivery.Store // the store, or a wrapper around it
@@ -90,8 +93,8 @@ func (s *swapped) Planned(ctx context.Context, space string) ([]*delivery.Delive
 	return s.through.Planned(ctx, space)
 }
 
-func (s *swapped) Save(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
-	return s.through.Save(ctx, l, d)
+func (s *swapped) Save(ctx context.Context, l delivery.Lease, ds ...*delivery.Delivery) error {
+	return s.through.Save(ctx, l, ds...)
 }
 
 func (s *swapped) Thaw(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
@@ -134,13 +137,14 @@ func (s *swapped) Adopt(ctx context.Context, l delivery.Lease, from, to string) 
 
 // space adds a space with a webhook for the place, at 1 message a second.
 func (r *rig) space(name, place string) *delivery.Space {
-	path := r.chat.AddWebhook(place)
+	url, err := chat.ParseWebhookURL("https://chat.googleapis.com" + r.chat.AddWebhook(place))
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	s := &delivery.Space{
-		Name: name,
-		Chat: chat.NewWebhook(chat.WebhookOptions{
-			URL:  func() (*chat.WebhookURL, error) { return chat.ParseWebhookURL("https://chat.googleapis.com" + path) },
-			HTTP: &http.Client{Transport: r.chat.Transport()},
-		}),
+		Name:     name,
+		Place:    place,
+		Chat:     chat.NewWebhook(chat.WebhookOptions{URL: url, HTTP: &http.Client{Transport: r.chat.Transport()}}),
 		Renderer: words{},
 		Told:     incident.Options{SendResolved: true},
 		Threads:  delivery.ByIncident,
@@ -152,6 +156,43 @@ func (r *rig) space(name, place string) *delivery.Space {
 	if r.root == "" {
 		r.root = name
 	}
+	return s
+}
+
+// key is the one of all Chat apps here.
+var key = sync.OnceValue(func() *rsa.PrivateKey {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err)
+	}
+	return k
+})
+
+// app adds a space that is edited, to which a Chat app writes: one that is a
+// member of the place, or has the direct message with a user.
+func (r *rig) app(name, place string) *delivery.Space {
+	user := ""
+	if strings.HasPrefix(place, "users/") {
+		user, place = place, "spaces/DM"
+	}
+	s := r.space(name, place)
+	if r.bot == nil {
+		r.bot = r.chat.AddApp("bot@example.iam.gserviceaccount.com", &key().PublicKey)
+	}
+	o := chat.AppOptions{Space: place, HTTP: &http.Client{Transport: r.chat.Transport()}}
+	if user != "" {
+		o.Space, o.User, s.Place = "", user, ""
+	} else {
+		r.bot.Join(place)
+	}
+	var err error
+	o.Credentials, err = chat.NewCredentials(chat.CredentialsOptions{
+		JSON: r.bot.KeyFile(key(), chat.GoogleAPI), HTTP: o.HTTP,
+	})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	s.Chat, s.Edits = chat.NewApp(o), true
 	return s
 }
 
@@ -195,6 +236,63 @@ func (r *rig) restart() {
 	r.halt()
 	r.open()
 	r.run()
+}
+
+// crash abandons what runs in the middle of it, and begins anew on the same
+// folder.
+func (r *rig) crash() {
+	r.abandon()
+	r.halt()
+	r.open()
+	r.run()
+}
+
+// settle waits until all is told and every edit is made, to the second.
+func (r *rig) settle(most time.Duration) {
+	r.t.Helper()
+	for range int(most.Seconds()) {
+		counts, err := r.store.Counts(context.Background())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		left := 0
+		for _, c := range counts {
+			left += c.Waiting + c.Planned
+		}
+		if left == 0 {
+			return
+		}
+		r.wait(time.Second)
+	}
+	r.t.Fatalf("not all is told after %s", most)
+}
+
+// dead returns the ids of the dead deliveries of all spaces.
+func (r *rig) dead() []int64 {
+	r.t.Helper()
+	found, err := r.store.Deliveries(context.Background(), store.Filter{Status: delivery.Dead, Limit: 100})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var ids []int64
+	for _, d := range found {
+		ids = append(ids, d.ID)
+	}
+	return ids
+}
+
+// textOf returns the text of a message as JSON, and what else there is of a
+// request that is none.
+func textOf(t *testing.T, body []byte) string {
+	t.Helper()
+	if len(body) == 0 {
+		return ""
+	}
+	var m chat.Message
+	if err := json.Unmarshal(body, &m); err != nil {
+		t.Fatalf("%s: %v", body, err)
+	}
+	return m.Text
 }
 
 // post stores a notification for a space, as incident tests write them: "A"
@@ -336,6 +434,13 @@ func (words) Render(tellings []incident.Telling, more int, _ time.Time) delivery
 	}
 	out.Title = out.Messages[0].Text
 	out.ThreadKey = "key of " + t.Group.Key
+	switch t.Kind {
+	case incident.End:
+		out.Reply = &chat.Message{Text: t.Group.Key + " has ended"}
+	case incident.Repeat:
+		out.Moved = &chat.Message{Text: t.Group.Key + " goes on elsewhere"}
+	case incident.First, incident.Change:
+	}
 	return out
 }
 

@@ -29,8 +29,11 @@ func Plan(s *Space, place string, known incident.State, out incident.Outcome, co
 		k.ThreadBefore = known.Thread
 	}
 	d.Known = []Known{k}
+	if s.Edits {
+		return d, d.planEdits(s, out, rendered, action, to)
+	}
 	var err error
-	d.Steps, err = steps(rendered.Messages, action, to)
+	d.Steps, err = steps(rendered.Messages, action, to, "")
 	return d, err
 }
 
@@ -65,10 +68,14 @@ func thread(how Threads, place string, out incident.Outcome, key string) (incide
 }
 
 // steps makes the writes for the messages of a telling. What does not fit the
-// first message follows it in its thread.
-func steps(messages []*chat.Message, action Action, to incident.Thread) ([]Step, error) {
+// first message follows it in its thread. id is that of the first; empty for
+// messages that are not edited later.
+func steps(messages []*chat.Message, action Action, to incident.Thread, id string) ([]Step, error) {
 	out := make([]Step, 0, len(messages))
-	for _, m := range messages {
+	for i, m := range messages {
+		if id != "" {
+			m = editable(m)
+		}
 		threaded := *m
 		switch {
 		case to.Name != "":
@@ -80,7 +87,11 @@ func steps(messages []*chat.Message, action Action, to incident.Thread) ([]Step,
 		if err != nil {
 			return nil, fmt.Errorf("encode a message: %w", err)
 		}
-		out = append(out, Step{Action: action, Body: body, RequestID: rand.Text(), Threaded: threaded.Thread != nil})
+		step := Step{Action: action, Body: body, RequestID: rand.Text(), Threaded: threaded.Thread != nil}
+		if id != "" {
+			step.MessageID = part(id, i)
+		}
+		out = append(out, step)
 		if action == Create && threaded.Thread != nil {
 			action = Reply
 		}
@@ -91,14 +102,23 @@ func steps(messages []*chat.Message, action Action, to incident.Thread) ([]Step,
 // Unthreaded returns the step as a new message without the thread, which Chat
 // does not take. As another message it has another request id.
 func (s Step) Unthreaded() (Step, error) {
+	body, err := threadless(s.Body)
+	if err != nil {
+		return Step{}, err
+	}
+	return Step{Action: Create, Body: body, RequestID: rand.Text(), MessageID: s.MessageID}, nil
+}
+
+// threadless returns a message without its thread.
+func threadless(message json.RawMessage) (json.RawMessage, error) {
 	var m map[string]json.RawMessage
-	if err := json.Unmarshal(s.Body, &m); err != nil {
-		return Step{}, fmt.Errorf("read a planned message: %w", err)
+	if err := json.Unmarshal(message, &m); err != nil {
+		return nil, fmt.Errorf("read a planned message: %w", err)
 	}
 	delete(m, "thread")
 	body, err := json.Marshal(m)
 	if err != nil {
-		return Step{}, fmt.Errorf("encode a planned message: %w", err)
+		return nil, fmt.Errorf("encode a planned message: %w", err)
 	}
-	return Step{Action: Create, Body: body, RequestID: rand.Text()}, nil
+	return body, nil
 }

@@ -65,10 +65,16 @@ type Alert struct {
 
 // Thread is where an incident is told in Google Chat.
 type Thread struct {
-	Place   string `json:"place,omitempty"`   // the Google space, "spaces/AAAA"
-	Key     string `json:"key,omitempty"`     // the thread key that started it; empty without threads
-	Name    string `json:"name,omitempty"`    // the thread's name in Chat, once known
-	Message string `json:"message,omitempty"` // the name of the message that an edit changes, once known
+	Place string `json:"place,omitempty"` // the Google space, "spaces/AAAA"
+	Key   string `json:"key,omitempty"`   // the thread key that started it; empty without threads
+	Name  string `json:"name,omitempty"`  // the thread's name in Chat, once known
+	// Message is the name of the message that changes edit, and Parts of how many
+	// it is the first. They are empty where nothing is edited.
+	Message string `json:"message,omitempty"`
+	Parts   int    `json:"parts,omitempty"`
+	// Messages is how many messages of its own the incident has had: the first
+	// one, one for each repeat, and each that took the place of a deleted one.
+	Messages int `json:"messages,omitempty"`
 }
 
 // Kind is what a telling is to its incident.

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"alertchat/receiver/alert"
 	"alertchat/receiver/chat"
@@ -397,23 +398,85 @@ func TestPlainSaysWhatMatters(t *testing.T) {
 	}
 }
 
-func TestTheReplyTellsTheChangeOfStatus(t *testing.T) {
+func TestAnEditedMessageHasALineForItsEndAlone(t *testing.T) {
 	t.Parallel()
 	end := telling(t, payload(t, "basic-11.json"))
 	change := telling(t, payload(t, "basic-09.json"))
 	change.Kind, change.Changed = incident.Change, make([]bool, len(change.Payload.Alerts))
-	change.Changed[0], change.Changed[4] = true, true
+	change.Changed[0] = true
 	r := renderer(t, nil)
-	for want, one := range map[string]incident.Telling{
-		"✅ Fifty · 30 RESOLVED":                        end,
-		"🔴 Fifty · 30 FIRING, 20 resolved · 2 changed": change,
-	} {
-		if got := r.Render([]incident.Telling{one}, noon()).Reply; got == nil || got.Text != want {
-			t.Errorf("Reply = %+v, want %q", got, want)
+	if got := r.Render([]incident.Telling{end}, noon()).Reply; got == nil || got.Text != "✅ Fifty · 30 RESOLVED · prod-eu-1" {
+		t.Errorf("Reply = %+v, want that all are resolved", got)
+	}
+	for name, one := range map[string]incident.Telling{"a change": change, "a first telling": oneAlert(t, nil, nil)} {
+		if got := r.Render([]incident.Telling{one}, noon()); got.Reply != nil || got.Moved != nil {
+			t.Errorf("%s has the reply %+v and %+v for the message before it, want neither", name, got.Reply, got.Moved)
 		}
 	}
-	if got := r.Render([]incident.Telling{oneAlert(t, nil, nil)}, noon()).Reply; got != nil {
-		t.Errorf("Reply of a first telling = %+v, want none", got)
+}
+
+func TestTheMessageBeforeARepeatSaysThatItGoesOnElsewhere(t *testing.T) {
+	t.Parallel()
+	repeat := oneAlert(t, map[string]string{"alertname": "Disk <users/all> *full*"}, nil)
+	repeat.Kind, repeat.Repeat = incident.Repeat, 2
+	got := renderer(t, nil).Render([]incident.Telling{repeat}, noon())
+	if got.Moved == nil || got.Reply != nil {
+		t.Fatalf("Moved = %+v and Reply = %+v, want only the first", got.Moved, got.Reply)
+	}
+	text := got.Moved.Text
+	if !strings.HasPrefix(text, "➡️ Disk ") || !strings.HasSuffix(text, " · told again on 23 Nov 12:45 UTC (reminder 2): it goes on in the newer message") {
+		t.Errorf("Moved = %q", text)
+	}
+	if strings.Contains(text, "<users/") || strings.Contains(text, " *full*") || len(got.Moved.CardsV2) > 0 {
+		t.Errorf("Moved = %+v, want no mention, no markup and no card", got.Moved)
+	}
+	long := oneAlert(t, map[string]string{"alertname": strings.Repeat("long ", 2_000)}, nil)
+	long.Kind, long.Repeat = incident.Repeat, 1
+	if moved := renderer(t, nil).Render([]incident.Telling{long}, noon()).Moved; utf8.RuneCountInString(moved.Text) > 400 {
+		t.Errorf("Moved has %d characters, want one line", utf8.RuneCountInString(moved.Text))
+	}
+}
+
+// What an app's text means where nothing says it is a setting of Google's
+// console; of a webhook nobody knows whether the field is taken.
+func TestAnAppsMessagesSayInWhichSyntaxTheirTextIs(t *testing.T) {
+	t.Parallel()
+	end, repeat := telling(t, payload(t, "basic-11.json")), oneAlert(t, nil, nil)
+	repeat.Kind, repeat.Repeat = incident.Repeat, 1
+	for door, want := range map[chat.Door]string{chat.ByApp: "MARKUP_SYNTAX_CHAT", chat.ByWebhook: ""} {
+		r := renderer(t, func(s *render.Space) { s.Door = door })
+		var all []*chat.Message
+		for _, one := range []render.Rendered{
+			r.Render([]incident.Telling{end}, noon()),
+			r.Render([]incident.Telling{repeat}, noon()),
+			r.Render([]incident.Telling{end, repeat}, noon()),
+			r.Plain(end, noon(), "why"),
+			r.Notice("heading", nil, []string{"line"}, noon()),
+		} {
+			all = append(append(append(all, one.Messages...), one.Reply), one.Moved)
+		}
+		texts := 0
+		for _, m := range all {
+			if m == nil {
+				continue
+			}
+			texts++
+			if m.MarkupSyntax != want {
+				t.Errorf("by %s, the syntax of %q is %q, want %q", door, m.Text, m.MarkupSyntax, want)
+			}
+		}
+		if texts < 7 {
+			t.Errorf("%d messages, want those of all kinds", texts)
+		}
+		if m, _, _ := render.Text("*done*", door); m.MarkupSyntax != want {
+			t.Errorf("by %s, the syntax of the user's own text is %q, want %q", door, m.MarkupSyntax, want)
+		}
+	}
+	own := renderer(t, func(s *render.Space) {
+		s.Door, s.Message = chat.ByApp, `{"text": "**bold**", "markupSyntax": "MARKUP_SYNTAX_MARKDOWN"}`
+	})
+	if got := own.Render([]incident.Telling{end}, noon()).Messages[0].MarkupSyntax; got != "MARKUP_SYNTAX_MARKDOWN" {
+		t.Errorf("a message's own syntax becomes %q", got)
 	}
 }
 

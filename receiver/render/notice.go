@@ -47,11 +47,12 @@ func (r *Renderer) Notice(heading string, tellings []incident.Telling, lines []s
 	if shown < all {
 		text += "\n+" + thousands(all-shown) + " more"
 	}
-	return Rendered{
+	notice := Rendered{
 		Messages: []*chat.Message{{Text: cmp.Or(text, "Nothing to tell.")}},
 		Told:     min(shown, len(tellings)),
 		Title:    cmp.Or(cut(heading, maxTitle, titleBytes), "nothing to tell"),
 	}
+	return notice.markedUp(r.space.Door)
 }
 
 // splitLink takes the URL out of a heading that ends in one, and returns the

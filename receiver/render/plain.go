@@ -22,7 +22,7 @@ func (r *Renderer) Plain(t incident.Telling, now time.Time, why string) Rendered
 		why = "\n" + why
 	}
 	text = cut(text, maxText-utf8.RuneCountInString(why), maxMessage-4_000) + why
-	return Rendered{Messages: []*chat.Message{{Text: text}}, Told: 1, Title: title}
+	return Rendered{Messages: []*chat.Message{{Text: text}}, Told: 1, Title: title}.markedUp(r.space.Door)
 }
 
 // plainTelling is a telling in one line, or two, as a message's text.

@@ -7,6 +7,7 @@
 package render
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -101,7 +102,8 @@ func Builtin() Space {
 type Rendered struct {
 	Messages  []*chat.Message // at least one; several where the alerts do not fit one
 	Told      int             // how many of the tellings, from the first on, they tell of
-	Reply     *chat.Message   // one line for below an edited message; nil where the status did not change
+	Reply     *chat.Message   // one line for the thread of a message that is edited; nil but at the end of an incident
+	Moved     *chat.Message   // what the message before a repeat is edited to; nil but for repeats
 	ThreadKey string          // what a thread template gave; empty otherwise
 	Title     string          // one plain line for people
 	// Links are the URLs of the card's buttons in their order, empty for one
@@ -334,5 +336,16 @@ func (r *Renderer) Digest(tellings []incident.Telling, more int, now time.Time) 
 		out.Title = cut(s.title()+" · "+standing(&tellings[0], s.data, now), outlineRunes, 3*outlineRunes)
 	}
 	s.end() // not deferred: after a panic the executor is not used again
-	return out
+	return out.markedUp(r.space.Door)
+}
+
+// markedUp has all messages say in which syntax their text is, where Chat wants
+// to know it: what holds without that is a setting of the Chat app.
+func (r Rendered) markedUp(door chat.Door) Rendered {
+	for _, m := range append(slices.Clone(r.Messages), r.Reply, r.Moved) {
+		if m != nil && m.Text != "" {
+			m.MarkupSyntax = cmp.Or(m.MarkupSyntax, door.Markup())
+		}
+	}
+	return r
 }

@@ -83,12 +83,22 @@ func (s *rendering) single() Rendered {
 	}
 	out.ThreadKey = s.threadKey()
 	switch s.tellings[0].Kind {
-	case incident.Change, incident.End:
+	case incident.End:
 		text := s.named("chat.reply", contextText, s.data, s.plainText)
 		out.Reply = &chat.Message{Text: cut(plainText(text), maxText, textBytes)}
-	case incident.First, incident.Repeat:
+	case incident.Repeat:
+		out.Moved = &chat.Message{Text: s.moved()}
+	case incident.First, incident.Change:
 	}
 	return out
+}
+
+// moved says that the incident goes on in another message. It says nothing that
+// could become wrong.
+func (s *rendering) moved() string {
+	name := cut(plainLine(s.named("chat.name", contextText, s.data, plainName)), maxTitle, titleBytes)
+	at := s.now.UTC().Format("2 Jan 15:04 MST")
+	return fmt.Sprintf("➡️ %s · told again on %s (reminder %d): it goes on in the newer message", name, at, s.data.Incident.Repeat)
 }
 
 // title is one plain line for the status page and the logs.

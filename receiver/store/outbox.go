@@ -19,8 +19,16 @@ const deliveryColumns = `id, status, space, ended_at, created_at, received_at, l
 // kept as bytes: JSON within JSON would not come out byte for byte as it was.
 type plan struct {
 	Bodies [][]byte         `json:"bodies"`
+	Later  []update         `json:"later,omitempty"`
 	Known  []delivery.Known `json:"known,omitempty"`
 	Covers []int64          `json:"covers,omitempty"`
+}
+
+// update is a delivery.Update.
+type update struct {
+	Title  string          `json:"title"`
+	Steps  []delivery.Step `json:"steps"` // without their bodies
+	Bodies [][]byte        `json:"bodies"`
 }
 
 // errPlan says that a stored delivery cannot be decoded.
@@ -48,22 +56,30 @@ const selectPlanned = `SELECT ` + deliveryColumns + `, plan FROM deliveries
 
 // Save implements [delivery.Outbox]. When ctx ends before the outcome is known,
 // a new delivery has no ID yet, but may stand among the planned ones.
-func (s *Store) Save(ctx context.Context, l delivery.Lease, d *delivery.Delivery) error {
-	row, err := s.encodeDelivery(d)
-	if err != nil {
-		return err
-	}
-	isNew := d.ID == 0
-	err = s.commitLeased(ctx, l, row.bytes, func(ctx context.Context, w *statements) error {
-		if isNew {
-			return row.insert(ctx, w)
+func (s *Store) Save(ctx context.Context, l delivery.Lease, ds ...*delivery.Delivery) error {
+	rows := make([]*deliveryRow, len(ds))
+	bytes := 0
+	for i, d := range ds {
+		var err error
+		if rows[i], err = s.encodeDelivery(d); err != nil {
+			return err
 		}
-		return row.update(ctx, w)
+		bytes += rows[i].bytes
+	}
+	err := s.commitLeased(ctx, l, bytes, func(ctx context.Context, w *statements) error {
+		for _, row := range rows {
+			if err := row.put(ctx, w); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return err
 	}
-	d.ID = row.id
+	for i, d := range ds {
+		d.ID = rows[i].id
+	}
 	return nil
 }
 
@@ -84,6 +100,7 @@ func (s *Store) Thaw(ctx context.Context, l delivery.Lease, d *delivery.Delivery
 // deliveryRow is a delivery as it is stored.
 type deliveryRow struct {
 	id      int64
+	isNew   bool // a commit may be tried twice, so that id does not tell
 	settled bool
 	columns []any // the values of deliveryColumns but the id, and of plan
 	states  []stateRow
@@ -92,20 +109,13 @@ type deliveryRow struct {
 }
 
 func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
-	r := &deliveryRow{id: d.ID, settled: d.Status != delivery.Planned, covers: slices.Clone(d.Covers), bytes: opBytes}
-	steps := slices.Clone(d.Steps)
-	for i := range steps {
-		steps[i].Body = nil
-	}
-	stepsText, err := json.Marshal(steps)
+	r := &deliveryRow{id: d.ID, isNew: d.ID == 0, settled: d.Status != delivery.Planned, covers: slices.Clone(d.Covers), bytes: opBytes}
+	stepsText, planText, err := encodePlan(d)
 	if err != nil {
-		return nil, fmt.Errorf("encode the steps of a delivery: %w", err)
+		return nil, err
 	}
-	var planText []byte
-	if d.Status != delivery.Done {
-		if planText, err = encodePlan(d); err != nil {
-			return nil, err
-		}
+	if d.Status == delivery.Done {
+		planText = nil
 	}
 	if r.settled {
 		if r.states, r.bytes, err = encodeStates(d.Space, d.Known, s.now()); err != nil {
@@ -130,16 +140,49 @@ func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	return r, nil
 }
 
-func encodePlan(d *delivery.Delivery) ([]byte, error) {
-	frozen := plan{Bodies: make([][]byte, len(d.Steps)), Known: d.Known, Covers: d.Covers}
-	for i := range d.Steps {
-		frozen.Bodies[i] = d.Steps[i].Body
+// encodePlan returns the columns steps and plan.
+func encodePlan(d *delivery.Delivery) (stepsText, planText []byte, err error) {
+	steps, bodies := bodiless(d.Steps)
+	frozen := plan{Bodies: bodies, Known: d.Known, Covers: d.Covers}
+	for _, u := range d.Later {
+		steps, bodies := bodiless(u.Steps)
+		frozen.Later = append(frozen.Later, update{Title: u.Title, Steps: steps, Bodies: bodies})
 	}
-	text, err := json.Marshal(frozen)
+	if stepsText, err = json.Marshal(steps); err == nil {
+		planText, err = json.Marshal(frozen)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("encode the plan of a delivery: %w", err)
+		return nil, nil, fmt.Errorf("encode a delivery: %w", err)
 	}
-	return text, nil
+	return stepsText, planText, nil
+}
+
+// bodiless takes the bodies out of steps.
+func bodiless(steps []delivery.Step) (without []delivery.Step, bodies [][]byte) {
+	without, bodies = slices.Clone(steps), make([][]byte, len(steps))
+	for i := range without {
+		bodies[i], without[i].Body = without[i].Body, nil
+	}
+	return without, bodies
+}
+
+// fill puts the bodies back.
+func fill(steps []delivery.Step, bodies [][]byte) error {
+	if len(bodies) != len(steps) {
+		return fmt.Errorf("%w: %d bodies for %d steps", errPlan, len(bodies), len(steps))
+	}
+	for i := range steps {
+		steps[i].Body = bodies[i]
+	}
+	return nil
+}
+
+// put stores the row, which may be new: then it gets its id.
+func (r *deliveryRow) put(ctx context.Context, w *statements) error {
+	if r.isNew {
+		return r.insert(ctx, w)
+	}
+	return r.update(ctx, w)
 }
 
 func (r *deliveryRow) insert(ctx context.Context, w *statements) (err error) {
@@ -216,9 +259,7 @@ func scanDelivery(rows *sql.Rows, withPlan bool) (*delivery.Delivery, error) {
 		if err != nil {
 			d.Steps = nil // history is shown as far as it goes
 		}
-		for i := range d.Steps {
-			d.Steps[i].Body = nil
-		}
+		d.Steps, _ = bodiless(d.Steps)
 		return &d, nil
 	}
 	if err != nil {
@@ -228,11 +269,14 @@ func scanDelivery(rows *sql.Rows, withPlan bool) (*delivery.Delivery, error) {
 	if err := json.Unmarshal(planText, &frozen); err != nil {
 		return &d, fmt.Errorf("%w: %w", errPlan, err)
 	}
-	if len(frozen.Bodies) != len(d.Steps) {
-		return &d, fmt.Errorf("%w: %d bodies for %d steps", errPlan, len(frozen.Bodies), len(d.Steps))
+	if err := fill(d.Steps, frozen.Bodies); err != nil {
+		return &d, err
 	}
-	for i := range d.Steps {
-		d.Steps[i].Body = frozen.Bodies[i]
+	for _, u := range frozen.Later {
+		if err := fill(u.Steps, u.Bodies); err != nil {
+			return &d, err
+		}
+		d.Later = append(d.Later, delivery.Update{Title: u.Title, Steps: u.Steps})
 	}
 	d.Known, d.Covers = frozen.Known, frozen.Covers
 	return &d, nil

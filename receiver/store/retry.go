@@ -64,14 +64,15 @@ func (s *Store) retry(
 	case !exists(d.Space):
 		return "", ErrSpaceGone, nil
 	}
-	d.Known, d.Covers = nil, nil
-	frozen, err := encodePlan(d)
+	d.Alone()
+	steps, frozen, err := encodePlan(d)
 	if err != nil {
 		return "", nil, err
 	}
 	// The last term decides between two who retry it at once.
 	n, err := w.exec(ctx, `UPDATE deliveries SET status = 'planned', reason = '', ended_at = 0, received_at = $1, latest_at = $1,
-		reported = CASE WHEN notice = '' THEN 0 ELSE 1 END, plan = $2 WHERE id = $3 AND status = 'dead'`, millis(s.now()), string(frozen), id)
+		reported = CASE WHEN notice = '' THEN 0 ELSE 1 END, steps = $2, plan = $3
+		WHERE id = $4 AND status = 'dead'`, millis(s.now()), string(steps), string(frozen), id)
 	if err == nil && n == 0 {
 		return "", ErrNotDead, nil
 	}

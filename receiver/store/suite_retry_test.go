@@ -175,3 +175,27 @@ func testDeliveries(t *testing.T, s *store.Store) {
 		equal(t, fmt.Sprintf("what filter %d lets through", i), got, f.want)
 	}
 }
+
+func testRetryOfEdits(t *testing.T, s *store.Store) {
+	l := acquire(t, s)
+	d := planned("ops", add(t, s, note("ops", "g", nil))...)
+	d.Steps = []delivery.Step{
+		{Action: delivery.Edit, Body: json.RawMessage(`{"text":"a"}`), Target: "spaces/AAAA/messages/client-1", Remake: true},
+		{Action: delivery.Reply, Body: json.RawMessage(`{"text":"b"}`), RequestID: "r2", MessageID: "client-1-2", Threaded: true},
+	}
+	d.Later = []delivery.Update{{Title: "later", Steps: []delivery.Step{d.Steps[0]}}}
+	save(t, s, l, d)
+	d.Status, d.Reason, d.EndedAt = delivery.Dead, delivery.Expired, start
+	save(t, s, l, d)
+	got := retry(t, s, d.ID)
+	if len(got.Steps) != 2 || got.Steps[0].RequestID == "" {
+		t.Fatalf("the steps are %+v, want two, each with a request id", got.Steps)
+	}
+	equal(t, "the steps", got.Steps, []delivery.Step{
+		{Action: delivery.Create, Body: json.RawMessage(`{"text":"a"}`), RequestID: got.Steps[0].RequestID},
+		{Action: delivery.Reply, Body: json.RawMessage(`{"text":"b"}`), RequestID: "r2", Threaded: true},
+	})
+	if len(got.Later)+len(got.Known)+len(got.Covers) > 0 {
+		t.Errorf("it is %+v, want that it stands alone", got)
+	}
+}

@@ -37,6 +37,8 @@ func testStore(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"an add whose context has ended reports no success", testAddAbandoned},
 		{"what is discarded waits no more and is known", testDiscard},
 		{"a planned delivery covers and comes back as it was", testPlanned},
+		{"what is edited later comes back as it was", testLater},
+		{"several deliveries are saved at once or not at all", testSaveSeveral},
 		{"a change of a planned delivery is kept", testReplan},
 		{"a done delivery settles what it covers", testDone},
 		{"a dead delivery settles what it covers", testDead},
@@ -51,6 +53,7 @@ func testStore(t *testing.T, open func(t *testing.T) *store.Store) {
 		{"a report that cannot be stored marks nothing", testReportFails},
 		{"how a space is doing is kept", testHealth},
 		{"a dead delivery is planned again and stands alone", testRetry},
+		{"a retried delivery edits nothing", testRetryOfEdits},
 		{"what is not dead or has no space is not retried", testRetryRefused},
 		{"of many who retry a delivery one wins", testRetryAtOnce},
 		{"a retried delivery that dies again is reported again, but no notice is", testRetryOfReports},
@@ -103,6 +106,52 @@ func equal(tb testing.TB, what string, got, want any) {
 	if diff := cmp.Diff(want, got, options...); diff != "" {
 		tb.Errorf("%s is not as expected (-want +got):\n%s", what, diff)
 	}
+}
+
+func testLater(t *testing.T, s *store.Store) {
+	l := acquire(t, s)
+	d := planned("ops", add(t, s, note("ops", "g", nil))...)
+	d.Steps[0].MessageID = "client-i1-0-1"
+	for i := range 2 {
+		edit := delivery.Step{
+			Action: delivery.Edit, Body: json.RawMessage(fmt.Sprintf("{ \"text\": \"%d \u2028\" }\n", i)),
+			Target: fmt.Sprintf("spaces/AAAA/messages/client-i1-0-%d", i), Remake: i == 0,
+		}
+		d.Later = append(d.Later, delivery.Update{Title: fmt.Sprint("update ", i), Steps: []delivery.Step{edit, edit}})
+	}
+	save(t, s, l, d)
+	all, err := s.Planned(t.Context(), "ops")
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "what is planned", all, []*delivery.Delivery{d})
+}
+
+func testSaveSeveral(t *testing.T, s *store.Store) {
+	l := acquire(t, s)
+	d := planned("ops", add(t, s, note("ops", "g", nil))...)
+	save(t, s, l, d)
+	d.Status, d.EndedAt = delivery.Done, start
+	edits := []*delivery.Delivery{planned("ops"), planned("ops")}
+	for _, e := range edits {
+		e.Known = nil
+	}
+	gone := &delivery.Delivery{ID: 999, Space: "ops", Status: delivery.Planned}
+	if err := s.Save(t.Context(), l, append([]*delivery.Delivery{d, gone}, edits...)...); !errors.Is(err, delivery.ErrGone) {
+		t.Errorf("Save() with one that is not there = %v, want %v", err, delivery.ErrGone)
+	}
+	if edits[0].ID != 0 || len(known(t, s, "ops", group("g")).ID) > 0 {
+		t.Errorf("a save that failed gave the id %d and stored what is known", edits[0].ID)
+	}
+	if err := s.Save(t.Context(), l, append([]*delivery.Delivery{d}, edits...)...); err != nil {
+		t.Fatalf("Save() = %v", err)
+	}
+	all, err := s.Planned(t.Context(), "ops")
+	if err != nil || len(all) != 2 || edits[0].ID <= d.ID || edits[1].ID <= edits[0].ID {
+		t.Fatalf("Planned() = %v, %v, want the two new ones, with rising ids", all, err)
+	}
+	equal(t, "what is planned", all, edits)
+	equal(t, "what is known", known(t, s, "ops", group("g")), d.Known[0].State)
 }
 
 func testAdd(t *testing.T, s *store.Store) {
