@@ -33,7 +33,7 @@ type Report struct {
 // CheckedSpace says what became of the samples in one space.
 type CheckedSpace struct {
 	Name         string `json:"name"`
-	Place        string `json:"place"`    // "spaces/AAAA"
+	Place        string `json:"place"`    // "spaces/AAAA", or "users/123" for a direct message
 	Samples      int    `json:"samples"`  // that the space is told of
 	Messages     int    `json:"messages"` // that they take
 	LargestBytes int    `json:"largestBytes"`
@@ -131,7 +131,7 @@ func newTrial(s *Setup, i int, now time.Time) *trial {
 		space: CheckedSpace{Name: name},
 	}
 	t.as.Renderer = watched{t.of, func(m render.Rendered) { t.last = m }}
-	t.space.Place, _ = t.as.Chat.Place() // the setup has read the URL
+	t.space.Place = s.place(&s.config.Spaces[i])
 	return t
 }
 
@@ -170,7 +170,7 @@ func (t *trial) tell(s sample.Sample, at time.Time, named bool) {
 		return
 	}
 	t.told = append(t.told, *out.Telling)
-	planned, err := delivery.Plan(&t.as, t.space.Place, known, out, nil, at)
+	planned, err := delivery.Plan(&t.as, t.as.Place, known, out, nil, at)
 	if err != nil {
 		fault(err)
 		return
@@ -179,8 +179,14 @@ func (t *trial) tell(s sample.Sample, at time.Time, named bool) {
 	t.space.Samples++
 	t.failures()
 	t.links(named)
-	for _, step := range planned.Steps {
-		t.space.Messages++
+	steps := planned.Steps
+	for _, u := range planned.Later {
+		steps = append(steps, u.Steps...)
+	}
+	for _, step := range steps {
+		if step.Action != delivery.Edit {
+			t.space.Messages++
+		}
 		t.space.LargestBytes = max(t.space.LargestBytes, len(step.Body))
 		t.body(step.Body)
 	}
@@ -228,7 +234,7 @@ func (s *Setup) failureFault(i int, f *render.Failure, cause string) config.Faul
 
 // body holds what Chat would be sent to what Chat takes.
 func (t *trial) body(body []byte) {
-	for _, v := range chat.Check(body, chat.ByWebhook) {
+	for _, v := range chat.Check(body, door(&t.setup.config.Spaces[t.i])) {
 		if t.seen[v.Path+v.Message] {
 			continue
 		}

@@ -116,7 +116,7 @@ func TestCheckTellsFaultsInTheConfigWithTheirLine(t *testing.T) {
 		{"a line that does not parse", "text: |\n      one\n      {{ shout }}", `config.yml:7: spaces[0].text: function "shout" not defined; docs/reference.md lists the functions`},
 		{"a line of a text in quotes", "text: \"one\\n{{ .Nothing }}\"", "config.yml:5: spaces[0].text: line 2 of it: <.Nothing>: there is no field Nothing here; docs/reference.md lists those there are (sample firing)"},
 		{"a built-in template that is given something else", `text: '{{ template "chat.labels" "x" }}'`, "config.yml:5: spaces[0].text: in line 83 of the built-in chat.tmpl: <.SortedPairs>: there is no field SortedPairs here; docs/reference.md lists those there are (sample firing)"},
-		{"a reply, which no string calls", "thread: incident", "mine.tmpl:2:4: <.Nothing>: there is no field Nothing here; docs/reference.md lists those there are (sample mixed)"},
+		{"a reply, which no string calls", "thread: incident", "mine.tmpl:2:4: <.Nothing>: there is no field Nothing here; docs/reference.md lists those there are (sample resolved)"},
 		{"a message with an unknown field", "message: |\n      text: a\n      footer: b", "spaces[0].message: what it puts out is no message: line 2: unknown field \"footer\""},
 		{"a button that is no link", "card: {buttons: [{text: a, url: '/d/{{ .Status }}'}]}", "config.yml:5: spaces[0].card.buttons[0].url: never is an absolute http(s) URL, so that the button is never shown; let it begin with https:// and keep it below 4,000 characters"},
 	} {

@@ -21,7 +21,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"alertchat/receiver/alert"
-	"alertchat/receiver/chat"
 	"alertchat/receiver/delivery"
 	"alertchat/receiver/httpapi"
 	"alertchat/receiver/store"
@@ -45,9 +44,8 @@ type Options struct {
 	StatusURL string
 	Logger    *slog.Logger
 	Registry  *prometheus.Registry
-	// Webhook, where it is set, gives the URL of a space's webhook in place of
-	// the config: the preview sends everything to its stand-in.
-	Webhook func(space string) (*chat.WebhookURL, error)
+	// StandIn takes Google Chat's place, for the preview; nil for Google Chat.
+	StandIn StandIn
 }
 
 // Receiver is a running alertchat. Make one with [New].
@@ -106,7 +104,7 @@ func New(o Options) (*Receiver, error) {
 			}, []string{"space"}),
 		},
 	}
-	r.loading = LoadOptions{ConfigFile: o.ConfigFile, Logger: o.Logger, Webhook: o.Webhook, Failures: r.metrics.templates}
+	r.loading = LoadOptions{ConfigFile: o.ConfigFile, Logger: o.Logger, StandIn: o.StandIn, Failures: r.metrics.templates}
 	s, err := Load(r.loading)
 	if err != nil {
 		return nil, err

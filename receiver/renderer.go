@@ -41,7 +41,7 @@ func (w watched) Notice(heading string, tellings []incident.Telling, lines []str
 
 func (w watched) rendered(m render.Rendered) delivery.Rendered {
 	w.see(m)
-	return delivery.Rendered{Messages: m.Messages, Told: m.Told, ThreadKey: m.ThreadKey, Title: m.Title}
+	return delivery.Rendered{Messages: m.Messages, Told: m.Told, Reply: m.Reply, Moved: m.Moved, ThreadKey: m.ThreadKey, Title: m.Title}
 }
 
 // renderer is what renders for a space. It counts and logs the templates that
@@ -98,7 +98,7 @@ func newRenderer(s *config.Space, set *render.Set, o LoadOptions) (*renderer, er
 // string wherever it says nothing.
 func messages(s *config.Space) render.Space {
 	out := render.Builtin()
-	out.Name, out.Message, out.Thread, out.MaxParts, out.Door = s.Name, s.Message, s.Thread, s.MaxParts, chat.ByWebhook
+	out.Name, out.Message, out.Thread, out.MaxParts, out.Door = s.Name, s.Message, s.Thread, s.MaxParts, door(s)
 	set := func(to *string, from *string) {
 		if from != nil {
 			*to = *from
@@ -119,6 +119,14 @@ func messages(s *config.Space) render.Space {
 		out.Card = nil
 	}
 	return out
+}
+
+// door returns the way by which a space's messages get into Chat.
+func door(s *config.Space) chat.Door {
+	if s.App != nil {
+		return chat.ByApp
+	}
+	return chat.ByWebhook
 }
 
 // templateFaults gives faults of templates their places: in a file, or, for

@@ -22,8 +22,9 @@ const (
 type SendError struct {
 	Space       string
 	Destination string // the place in the config that says where the messages go
-	Delivered   int    // how many messages were
-	Messages    int    // how many there are
+	Door        chat.Door
+	Delivered   int // how many messages were
+	Messages    int // how many there are
 	// InDoubt reports whether an attempt's outcome is unknown: the message may
 	// be in Chat all the same.
 	InDoubt bool
@@ -56,7 +57,7 @@ func (s *Setup) Send(ctx context.Context, d *Draft, sent func(chat.Receipt)) err
 		receipt, err := w.deliver(ctx, d.steps[done])
 		if err != nil {
 			return &SendError{
-				Space: d.Space, Destination: s.destination(i),
+				Space: d.Space, Destination: s.destination(i), Door: door(&s.config.Spaces[i]),
 				Delivered: done, Messages: len(d.steps), InDoubt: w.doubt, Err: err,
 			}
 		}
@@ -65,9 +66,13 @@ func (s *Setup) Send(ctx context.Context, d *Draft, sent func(chat.Receipt)) err
 	return nil
 }
 
-// destination returns the place in the config where the URL of the space with
-// the given index stands.
+// destination returns the place in the config that says where the messages of
+// the space with the given index go.
 func (s *Setup) destination(i int) string {
+	if s.config.Spaces[i].App != nil {
+		f := s.config.Fault(fmt.Sprintf("spaces[%d].app", i), "")
+		return config.Fault{File: f.File, Line: f.Line, Message: f.Path}.String()
+	}
 	if file := s.config.Spaces[i].WebhookURLFile; file != "" {
 		return s.config.Fault(fmt.Sprintf("spaces[%d].webhook_url_file", i), file).String()
 	}
@@ -114,7 +119,7 @@ func (w *sender) deliver(ctx context.Context, step delivery.Step) (chat.Receipt,
 				return chat.Receipt{}, failure
 			}
 			step, wait = unthreaded, 0
-		case chat.Denied, chat.Refused:
+		case chat.Denied, chat.Refused, chat.Exists, chat.Gone:
 			return chat.Receipt{}, failure
 		}
 	}

@@ -24,10 +24,11 @@ func newSending(t *testing.T, settings string, o chattest.Options) *sending {
 	t.Helper()
 	g := &sending{setup: setup(t, "spaces: [{name: ops, webhook_url: 'WEBHOOK', "+settings+"}]"), google: chattest.New(o)}
 	path := g.google.AddWebhook("spaces/A")
-	g.setup.spaces["ops"].Chat = chat.NewWebhook(chat.WebhookOptions{
-		URL:  func() (*chat.WebhookURL, error) { return chat.ParseWebhookURL("https://chat.googleapis.com" + path) },
-		HTTP: &http.Client{Transport: g.google.Transport()},
-	})
+	u, err := chat.ParseWebhookURL("https://chat.googleapis.com" + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.setup.spaces["ops"].Chat = chat.NewWebhook(chat.WebhookOptions{URL: u, HTTP: &http.Client{Transport: g.google.Transport()}})
 	return g
 }
 

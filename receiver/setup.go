@@ -1,6 +1,7 @@
 package receiver
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,11 +26,21 @@ import (
 type LoadOptions struct {
 	ConfigFile string // the path of the config file
 	Logger     *slog.Logger
-	// Webhook, where it is set, gives the URL of a space's webhook in place of
-	// the config: the preview sends everything to its stand-in.
-	Webhook func(space string) (*chat.WebhookURL, error)
+	// StandIn takes Google Chat's place, for the preview; nil for Google Chat.
+	StandIn StandIn
 	// Failures counts templates that failed, by space. It may be nil.
 	Failures *prometheus.CounterVec
+}
+
+// StandIn is somewhere else to send what is meant for Google Chat.
+type StandIn interface {
+	// Webhook returns the URL in the place of that of a space's webhook.
+	Webhook(space string) (*chat.WebhookURL, error)
+	// App makes the Chat app a member of the Google space, "spaces/AAAA", or gives
+	// it a direct message with the user, "users/123"; the other one is empty. It
+	// returns the address in the place of the API's, and the content of a
+	// credentials file.
+	App(space, place, user string) (url string, credentials []byte, err error)
 }
 
 // Setup is all that a config means: the tree, and for each space what renders
@@ -41,10 +52,19 @@ type Setup struct {
 	root      string // the space at the root of the tree
 	spaces    map[string]*delivery.Space
 	renderers map[string]*renderer
-	webhooks  map[string]*chat.WebhookURL // by space; empty where LoadOptions.Webhook gives them
+	webhooks  map[string]*chat.WebhookURL // by space, of those that have one; empty with a stand-in
+	apps      map[string]*chat.App        // by space, of the others
+	accounts  map[account]*chat.Credentials
 	clients   []*http.Client
 	files     digest // of the files that it was made of
 	loadedAt  time.Time
+}
+
+// account is whose access tokens can be shared: those of the same credentials,
+// fetched on the same way.
+type account struct {
+	file string // empty for Application Default Credentials
+	http config.HTTPConfig
 }
 
 // digest is a fingerprint of files' names and contents.
@@ -82,10 +102,13 @@ func Load(o LoadOptions) (*Setup, error) {
 }
 
 func loadConfig(file string) (*config.Config, error) {
-	return config.Load(file, config.Options{CheckURL: func(raw string) error {
-		_, err := chat.ParseWebhookURL(raw)
-		return err
-	}})
+	return config.Load(file, config.Options{
+		CheckURL: func(raw string) error {
+			_, err := chat.ParseWebhookURL(raw)
+			return err
+		},
+		CheckCredentials: chat.CheckCredentials,
+	})
 }
 
 // build makes a setup of a config, and of the templates as they are on disk.
@@ -107,6 +130,8 @@ func build(c *config.Config, wrong error, o LoadOptions) (*Setup, error) {
 		spaces:    make(map[string]*delivery.Space, len(c.Spaces)),
 		renderers: renderers,
 		webhooks:  make(map[string]*chat.WebhookURL, len(c.Spaces)),
+		apps:      make(map[string]*chat.App),
+		accounts:  make(map[account]*chat.Credentials),
 		loadedAt:  time.Now(),
 	}
 	for i := range c.Spaces {
@@ -161,13 +186,7 @@ func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 		// It was built once when the config was checked.
 		return fault(".http_config", "cannot be used")
 	}
-	url, err := webhook(c, o)
-	if err != nil {
-		return fault("", err.Error())
-	}
-	if o.Webhook == nil {
-		s.webhooks[c.Name] = url
-	}
+	s.clients = append(s.clients, client)
 	threads := delivery.ByKey
 	switch c.Thread {
 	case config.ThreadIncident:
@@ -175,13 +194,12 @@ func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 	case config.ThreadNone:
 		threads = delivery.Unthreaded
 	}
-	s.clients = append(s.clients, client)
-	s.spaces[c.Name] = &delivery.Space{
+	space := &delivery.Space{
 		Name:     c.Name,
-		Chat:     chat.NewWebhook(chat.WebhookOptions{URL: func() (*chat.WebhookURL, error) { return url, nil }, HTTP: client}),
 		Renderer: watched{s.renderers[c.Name].of, s.renderers[c.Name].see},
 		Told:     incident.Options{SendResolved: c.SendResolved, DropRepeats: c.Repeats == config.Drop},
 		Threads:  threads,
+		Edits:    c.Updates == config.Edit,
 		Rate:     c.RateLimit,
 		Timeout:  c.Timeout,
 		MaxAge:   c.MaxAge,
@@ -190,20 +208,90 @@ func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 		Fallback:      c.FallbackSpace,
 		FallbackAfter: c.FallbackAfter,
 	}
+	if c.App != nil {
+		if authorizes(c.HTTP) {
+			return fault(".http_config", "basic_auth, authorization, oauth2 and bearer_token have no place beside app: it has an access token of its own")
+		}
+		err = s.addApp(c, space, client, o)
+	} else {
+		err = s.addWebhook(c, space, client, o)
+	}
+	if err != nil {
+		return fault("", err.Error())
+	}
+	s.spaces[c.Name] = space
 	return nil
 }
 
-// webhook returns the URL of a space's webhook. It is part of the setup: a file
-// with a newer URL is for messages that the newer templates render.
+// addWebhook has a space deliver through its webhook. The URL is part of the
+// setup: a file with a newer one is for messages that the newer templates render.
+func (s *Setup) addWebhook(c *config.Space, space *delivery.Space, client *http.Client, o LoadOptions) error {
+	url, err := webhook(c, o)
+	if err != nil {
+		return err
+	}
+	if o.StandIn == nil {
+		s.webhooks[c.Name] = url
+	}
+	space.Place = url.Place()
+	space.Chat = chat.NewWebhook(chat.WebhookOptions{URL: url, HTTP: client})
+	return nil
+}
+
 func webhook(c *config.Space, o LoadOptions) (*chat.WebhookURL, error) {
-	if o.Webhook != nil {
-		return o.Webhook(c.Name)
+	if o.StandIn != nil {
+		return o.StandIn.Webhook(c.Name)
 	}
 	raw, err := c.URL()
 	if err != nil {
 		return nil, err
 	}
 	return chat.ParseWebhookURL(raw)
+}
+
+// addApp has a space deliver as a Chat app.
+func (s *Setup) addApp(c *config.Space, space *delivery.Space, client *http.Client, o LoadOptions) error {
+	of := account{c.App.CredentialsFile, c.HTTP}
+	address, content, err := application(c, o)
+	if err != nil {
+		return err
+	}
+	if s.accounts[of] == nil {
+		if s.accounts[of], err = chat.NewCredentials(chat.CredentialsOptions{JSON: content, HTTP: client}); err != nil {
+			return err
+		}
+	}
+	app := chat.NewApp(chat.AppOptions{
+		Space: c.App.Space, User: c.App.User, Credentials: s.accounts[of], URL: address, HTTP: client,
+	})
+	s.apps[c.Name] = app
+	space.Place, space.Chat = c.App.Space, app
+	return nil
+}
+
+// authorizes reports whether an http_config puts credentials into requests.
+func authorizes(c config.HTTPConfig) bool {
+	web := c.Reveal()
+	return web.BasicAuth != nil || web.Authorization != nil || web.OAuth2 != nil || web.BearerToken != "" || web.BearerTokenFile != ""
+}
+
+// application returns where the API is that a space's app uses, and the content
+// of its credentials file, nil where there is none.
+func application(c *config.Space, o LoadOptions) (address string, credentials []byte, err error) {
+	if o.StandIn != nil {
+		return o.StandIn.App(c.Name, c.App.Space, c.App.User)
+	}
+	credentials, err = c.App.Credentials()
+	return c.App.APIURL, credentials, err
+}
+
+// place returns what a space leads to, as far as that is known: "spaces/AAAA",
+// or "users/123" while the space of a direct message is not.
+func (s *Setup) place(c *config.Space) string {
+	if app := s.apps[c.Name]; app != nil {
+		return cmp.Or(app.Place(), c.App.User)
+	}
+	return s.spaces[c.Name].Place
 }
 
 // digestOf reads the files. It follows symbolic links, as Kubernetes swaps them.

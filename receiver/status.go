@@ -59,9 +59,11 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 	}
 	for i := range setup.config.Spaces {
 		c := &setup.config.Spaces[i]
-		space := webui.Space{Name: c.Name, Kind: "webhook", Fallback: c.FallbackSpace}
-		space.Place, _ = setup.spaces[c.Name].Chat.Place() // the health says what is wrong with it
-		s.Spaces = append(s.Spaces, space)
+		kind := "webhook"
+		if c.App != nil {
+			kind = "app"
+		}
+		s.Spaces = append(s.Spaces, webui.Space{Name: c.Name, Kind: kind, Place: setup.place(c), Fallback: c.FallbackSpace})
 	}
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		if setup.spaces[name] == nil {

@@ -80,10 +80,11 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 
 // Text makes a message of a text of the user's own. It stands in no thread.
 func (s *Setup) Text(space, text string) (*Draft, error) {
-	if _, _, err := s.space(space); err != nil {
+	i, _, err := s.space(space)
+	if err != nil {
 		return nil, err
 	}
-	m, notes, ok := render.Text(text)
+	m, notes, ok := render.Text(text, door(&s.config.Spaces[i]))
 	if !ok {
 		return nil, errors.New("the text is empty")
 	}

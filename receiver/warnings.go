@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 
+	"alertchat/receiver/chat"
 	"alertchat/receiver/config"
 )
 
@@ -55,6 +56,7 @@ func all(n int, is func(int) bool) bool {
 
 // warnOfURLs looks at where a space's messages go, and on which way.
 func (s *Setup) warnOfURLs(c *config.Space, path string, add func(path, format string, args ...any)) {
+	const elsewhere = "the URL is not one of https://chat.googleapis.com: alerts go elsewhere, which is right for a gateway or a test only"
 	webhook := path + ".webhook_url"
 	if c.WebhookURLFile != "" {
 		webhook += "_file"
@@ -64,8 +66,14 @@ func (s *Setup) warnOfURLs(c *config.Space, path string, add func(path, format s
 			add(webhook, "the URL is not https: who reads along on the way can post to the space with it")
 		}
 		if !u.Google() {
-			add(webhook, "the URL is not one of https://chat.googleapis.com: alerts go elsewhere, which is right for a gateway or a test only")
+			add(webhook, elsewhere)
 		}
+	}
+	if c.App != nil && c.App.APIURL != chat.GoogleAPI {
+		if u, err := url.Parse(c.App.APIURL); err == nil && open(u) {
+			add(path+".app.api_url", "the URL is not https: who reads along on the way can write as the app with its token")
+		}
+		add(path+".app.api_url", elsewhere)
 	}
 	web := c.HTTP.Reveal()
 	if open(web.ProxyURL.URL) && web.ProxyURL.User != nil {
@@ -102,14 +110,12 @@ func (s *Setup) warnOfParts(i int, add func(path, format string, args ...any)) {
 // warnOfRate tells of a rate_limit that a lower one takes the place of.
 func (s *Setup) warnOfRate(i int, add func(path, format string, args ...any)) {
 	c, path := &s.config.Spaces[i], fmt.Sprintf("spaces[%d].rate_limit", i)
-	own := s.webhooks[c.Name]
-	if own == nil || !s.config.Given(path) {
+	if !s.config.Given(path) {
 		return
 	}
 	for j := range s.config.Spaces {
 		other := &s.config.Spaces[j]
-		u := s.webhooks[other.Name]
-		if u != nil && u.Place() == own.Place() && other.RateLimit < c.RateLimit {
+		if s.place(other) == s.place(c) && other.RateLimit < c.RateLimit {
 			add(path, "has no effect: spaces[%d] leads to the same Google space, and the lowest rate holds, which is its %g", j, other.RateLimit)
 			return
 		}
@@ -128,8 +134,7 @@ func (s *Setup) warnOfFallback(i int, add func(path, format string, args ...any)
 	if c.FallbackAfter >= c.MaxAge {
 		add(path+".fallback_after", "is not less than max_age: what does not arrive is given up before the fallback is told")
 	}
-	own, other := s.webhooks[c.Name], s.webhooks[c.FallbackSpace]
-	if own != nil && other != nil && own.Place() == other.Place() {
+	if i, _, err := s.space(c.FallbackSpace); err == nil && s.place(&s.config.Spaces[i]) == s.place(c) {
 		add(path+".fallback_space", "%s leads to the same Google space: what keeps one from it may keep the other", c.FallbackSpace)
 	}
 }

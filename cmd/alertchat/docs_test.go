@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"alertchat/receiver/config"
 )
 
 const templatesPage = "../../docs/templates.md"
@@ -236,9 +238,46 @@ func TestTheLinksOfTheTemplatesPage(t *testing.T) {
 				t.Errorf("no heading is %s", to)
 			}
 		default:
-			if _, err := os.Stat(filepath.Join(filepath.Dir(templatesPage), to)); err != nil {
+			file, _, _ := strings.Cut(to, "#") // headings are for TestLinksOfTheDocumentsLeadSomewhere
+			if _, err := os.Stat(filepath.Join(filepath.Dir(templatesPage), file)); err != nil {
 				t.Error(err)
 			}
+		}
+	}
+}
+
+// TestTheConfigsWithAnAppAreRight loads each config with an app that the pages
+// show, with the files that it names.
+func TestTheConfigsWithAnAppAreRight(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"other.url", "chat-app.json"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for page, want := range map[string]int{"../../README.md": 1, "../../docs/chat-app.md": 2} {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := 0
+		for _, b := range blocksOf(string(text)) {
+			content := strings.Join(b.lines, "\n") + "\n"
+			if b.language != "yaml" || !strings.Contains(content, "app: ") && !strings.Contains(content, "app:\n") {
+				continue
+			}
+			found++
+			c, err := config.Parse(page, []byte(content), dir, config.Options{})
+			if err != nil {
+				t.Errorf("line %d of the page: %v", b.line, err)
+				continue
+			}
+			if app := c.Spaces[0].App; app == nil || c.Spaces[0].Updates != config.Edit {
+				t.Errorf("%s: line %d: the first space is no app that edits: %+v", page, b.line, c.Spaces[0])
+			}
+		}
+		if found != want {
+			t.Errorf("%s: %d configs with an app, want %d", page, found, want)
 		}
 	}
 }

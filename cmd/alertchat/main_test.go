@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"alertchat/receiver/chat"
+	"alertchat/receiver/chat/chattest"
 )
 
 // alertchat runs the program and returns what it prints and its exit code.
@@ -60,6 +62,30 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestPreviewPlaysGoogleForApps needs no credentials file: with the default ones
+// the stand-in has its own.
+func TestPreviewPlaysGoogleForApps(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "config.yml")
+	text := `spaces:
+  - {name: ops, app: {space: spaces/AAAA}}
+  - {name: sasha, app: {user: users/123}}
+route: {space: ops, routes: [{matchers: ['severity="critical"'], space: sasha}]}
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, errs, code := alertchat(t, "preview", "--once", "--web.listen-address=127.0.0.1:0", "--config.file="+file)
+	if code != exitOK || strings.Contains(errs, "level=ERROR") || strings.Contains(errs, "level=WARN") {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for _, want := range []string{"space ops: a new thread", "space sasha: a new thread", "space sasha: an edited message", "✅ DiskWillFill · RESOLVED"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("the preview does not show %q:\n%s", want, out)
+		}
+	}
+}
+
 // TestPreviewShowsTheSamples runs the newcomer's first command.
 func TestPreviewShowsTheSamples(t *testing.T) {
 	temporary := t.TempDir()
@@ -88,6 +114,30 @@ func TestPreviewShowsTheSamples(t *testing.T) {
 	}
 	if left, err := os.ReadDir(temporary); err != nil || len(left) > 0 {
 		t.Errorf("it left %v behind, %v", left, err)
+	}
+}
+
+func TestPreviewTellsEditsFromNewMessages(t *testing.T) {
+	google := newStandIn()
+	google.names["spaces/OPS"] = "ops"
+	messages := make(chan chattest.Message, 3)
+	first := chattest.Message{Space: "spaces/OPS", Body: []byte(`{"text":"x"}`), Versions: make([]chattest.Version, 1)}
+	reply, edited := first, first
+	reply.Reply = true
+	edited.Reply, edited.Versions = true, make([]chattest.Version, 2)
+	for _, m := range []chattest.Message{first, reply, edited} {
+		messages <- m
+	}
+	close(messages)
+	var out strings.Builder
+	printMessages(&out, google, messages)
+	var got []string
+	for _, line := range regexp.MustCompile(`<<< .*`).FindAllString(out.String(), -1) {
+		got = append(got, strings.SplitAfter(line, ", ")[1])
+	}
+	want := []string{"space ops: a new thread, ", "space ops: a reply in a thread, ", "space ops: an edited message, "}
+	if !slices.Equal(got, want) {
+		t.Errorf("the preview prints %q, want %q", got, want)
 	}
 }
 

@@ -99,7 +99,7 @@ func (p *preview) run(ctx context.Context, env environment) (err error) {
 		StoragePath: filepath.Join(folder, "data"),
 		Logger:      env.log,
 		Registry:    prometheus.NewRegistry(),
-		Webhook:     google.webhook,
+		StandIn:     google,
 	})
 	if err != nil {
 		return err
@@ -272,59 +272,6 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// standIn is a Google Chat on loopback, with a space for each one of the
-// config.
-type standIn struct {
-	chat   *chattest.Server
-	server *http.Server
-	base   string
-
-	mu    sync.Mutex // guards what follows
-	paths map[string]string
-	names map[string]string // of the configured spaces, by place
-}
-
-func newStandIn() *standIn {
-	return &standIn{
-		chat:  chattest.New(chattest.Options{Rate: 1}),
-		paths: make(map[string]string),
-		names: make(map[string]string),
-	}
-}
-
-func (g *standIn) listen(ctx context.Context) error {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	g.base = "http://" + l.Addr().String()
-	g.server = &http.Server{Handler: g.chat, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = g.server.Serve(l) }() // ends with close
-	return nil
-}
-
-func (g *standIn) close() { _ = g.server.Close() }
-
-// webhook returns the URL that stands for a configured space.
-func (g *standIn) webhook(space string) (*chat.WebhookURL, error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	path, ok := g.paths[space]
-	if !ok {
-		place := "spaces/" + strings.ToUpper(space)
-		path = g.chat.AddWebhook(place)
-		g.paths[space], g.names[place] = path, space
-	}
-	return chat.ParseWebhookURL(g.base + path)
-}
-
-func (g *standIn) name(place string) string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.names[place]
-}
-
 // printMessages prints messages as they arrive, until the channel is closed.
 func printMessages(out io.Writer, g *standIn, messages <-chan chattest.Message) {
 	for m := range messages {
@@ -334,7 +281,10 @@ func printMessages(out io.Writer, g *standIn, messages <-chan chattest.Message) 
 			continue
 		}
 		where := "a new thread"
-		if m.Reply {
+		switch {
+		case len(m.Versions) > 1:
+			where = "an edited message"
+		case m.Reply:
 			where = "a reply in a thread"
 		}
 		fmt.Fprintf(out, "<<< Google Chat, space %s: %s, %d bytes\n%s\n", g.name(m.Space), where, len(m.Body), messageText(&body))

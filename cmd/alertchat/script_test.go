@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -43,6 +45,8 @@ func TestMain(m *testing.M) {
 //	google NAME[=PLACE]…       A stand-in for Google Chat with a webhook for each name. The URL
 //	                           is in the file NAME.url and in $NAME, its path alone in $NAME_path, and
 //	                           the stand-in's address in $GOOGLE. The place is spaces/PLACE, by default the name in capitals.
+//	app NAME=PLACE…            Makes a Chat app, whose key is in the file app.json, and adds it to each place, which
+//	                           may be users/ID for a direct message; ! app takes it out there.
 //	expand FILE                Replaces these in a file, as alertchat itself does not.
 //	serve [FLAG]…              Runs alertchat with config.yml until the script ends.
 //	terminate                  Ends it with SIGTERM.
@@ -68,6 +72,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"google":    on((*stage).google),
+			"app":       on((*stage).app),
 			"expand":    on((*stage).expand),
 			"serve":     on((*stage).serve),
 			"terminate": on((*stage).terminate),
@@ -103,6 +108,8 @@ type stage struct {
 	folder  string
 	chat    *chattest.Server
 	hooks   map[string]string // the places, by name
+	bot     *chattest.App     // nil before it is needed
+	key     *rsa.PrivateKey   // of the bot
 	address string            // of the alertchat that runs
 	program *exec.Cmd
 	ended   chan error // what became of it
@@ -126,6 +133,38 @@ func (s *stage) google(ts *testscript.TestScript, _ bool, args []string) error {
 		ts.Setenv(name+"_path", path)
 		if err := os.WriteFile(ts.MkAbs(name+".url"), []byte(url+"\n"), 0o600); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+func (s *stage) app(ts *testscript.TestScript, neg bool, args []string) error {
+	if s.bot == nil {
+		var err error
+		if s.key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
+			return err
+		}
+		s.bot = s.chat.AddApp("bot@example.iam.gserviceaccount.com", &s.key.PublicKey)
+		if err := os.WriteFile(ts.MkAbs("app.json"), s.bot.KeyFile(s.key, ts.Getenv("GOOGLE")), 0o600); err != nil {
+			return err
+		}
+	}
+	for _, arg := range args {
+		name, place, _ := strings.Cut(arg, "=")
+		user, isUser := strings.CutPrefix(place, "users/")
+		if isUser {
+			place = "spaces/DM" + user
+		}
+		s.hooks[name] = place
+		switch {
+		case isUser && neg:
+			s.bot.Uninstall("users/" + user)
+		case isUser:
+			s.bot.Install("users/"+user, place)
+		case neg:
+			s.bot.Leave(place)
+		default:
+			s.bot.Join(place)
 		}
 	}
 	return nil

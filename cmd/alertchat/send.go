@@ -81,7 +81,11 @@ func (s *send) draft(setup *receiver.Setup, env environment) (*receiver.Draft, e
 func advice(e *receiver.SendError) string {
 	var what string
 	switch e.Err.Outcome {
-	case chat.Denied:
+	case chat.Denied, chat.Exists, chat.Gone:
+		if e.Door == chat.ByApp {
+			what = "the destination comes from here: " + e.Destination
+			break
+		}
 		what = "the webhook is gone or its URL is wrong: make a new one in the Google Chat space (Apps & integrations, Webhooks), and put its URL in the place of the old one: " + e.Destination
 	case chat.Refused, chat.BadThread:
 		what = "Google Chat takes no such message: see with alertchat render what it was given"
@@ -89,6 +93,8 @@ func advice(e *receiver.SendError) string {
 		switch e.Err.Code {
 		case "config":
 			what = "the URL comes from here: " + e.Destination
+		case "token":
+			what = "see whether this machine reaches Google's token endpoint, and whether the space's http_config needs a proxy_url"
 		case "connection", "timeout":
 			what = "see whether this machine reaches the URL's host, and whether the space's http_config needs a proxy_url"
 		default:

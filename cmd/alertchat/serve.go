@@ -47,7 +47,7 @@ func newServe(app *kingpin.Application) *serve {
 	s := &serve{}
 	c := app.Command("serve", "Run the receiver. This is what happens where no command is given.")
 	c.Flag("config.file", "The configuration file.").Default("config.yml").StringVar(&s.configFile)
-	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template or a URL file has changed, and to load them anew if so. 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
+	c.Flag("config.auto-reload-interval", "How often to look whether the configuration, a template, a URL file or a credentials file has changed, and to load them anew if so. 0 turns it off.").Default("30s").DurationVar(&s.reloadEvery)
 	c.Flag("storage.path", "The folder for what waits and what is known of incidents. It must be writable and outlive restarts.").Default("data/").StringVar(&s.storagePath)
 	c.Flag("storage.postgres-url-file", "A file with the URL of a PostgreSQL database, postgres://USER:PASSWORD@HOST/DATABASE, to keep all that in instead of --storage.path. Several replicas with the same database take turns: any accepts, one delivers.").PlaceHolder("FILE").StringVar(&s.postgresURL)
 	c.Flag("web.external-url", "The URL under which people reach the status page. It stands in what a fallback space is told.").PlaceHolder("URL").StringVar(&s.externalURL)
