@@ -2,6 +2,8 @@ package e2e
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -12,12 +14,15 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"alertchat/receiver/chat/chattest"
 	"alertchat/receiver/webui"
 )
 
@@ -58,13 +63,14 @@ type canary struct {
 	*alertchat
 
 	secrets markers
-	google  *googleChat   // takes what is sent to the spaces inline and file
+	google  *googleChat   // takes what is sent to the spaces inline, file and app
 	faulty  *echo         // takes what is sent to the others
 	proxy   *echo         // wants another password
 	config  string        // that works
 	urls    string        // the file of the space broken
 	failing []failure     // the other spaces
 	answers []publication // all that was answered
+	bot     *chattest.App // who the spaces are that are a Chat app
 }
 
 // publication is an answer that anybody may see.
@@ -76,6 +82,9 @@ type failure struct {
 	host string // scheme, host and the beginning of the path
 	http string // its http_config
 	want string // what its last error says
+	// tokens, where it is set, makes it a Chat app, and is where its access tokens
+	// come from; host is where the API is.
+	tokens string
 }
 
 func startCanary(t *testing.T, path, format string) *canary {
@@ -123,12 +132,87 @@ func (c *canary) failures(t *testing.T) []failure {
 	for _, code := range []string{"302", "308", "400", "401", "403", "404", "418", "429", "500", "502", "503"} {
 		all = append(all, failure{name: "status" + code, host: faulty + "/" + code, want: code})
 	}
+	for _, code := range []string{"302", "400", "401", "403", "404", "429", "502", "503", "close", "truncate", "garbage"} {
+		all = append(all, failure{name: "app-" + code, host: faulty + "/" + code, want: wordOf(code), tokens: c.google.address})
+	}
+	for _, code := range []string{"302", "400", "401", "429", "502", "503", "close", "truncate", "garbage"} {
+		all = append(all, failure{name: "tokens-" + code, host: c.google.address, want: "no access token", tokens: faulty + "/" + code})
+	}
 	for i := range all {
+		if all[i].tokens != "" {
+			continue
+		}
 		if all[i].http == "" {
 			all[i].http = "{authorization: {credentials: '" + canaryBearer + "'}}"
 		}
 	}
 	return all
+}
+
+// wordOf returns what an error says where the echo answers so.
+func wordOf(kind string) string {
+	switch kind {
+	case "close":
+		return "closed"
+	case "truncate":
+		return "broke off"
+	case "garbage":
+		return "malformed"
+	}
+	return kind
+}
+
+// addApps writes key files for the spaces that are a Chat app, each of which
+// names where its access tokens come from, and returns their config.
+func (c *canary) addApps(t *testing.T, folder string) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.bot = c.google.AddApp("bot@canary.iam.gserviceaccount.com", &key.PublicKey)
+	c.bot.Join(place("app"))
+	var config strings.Builder
+	add := func(name, tokens, api string) {
+		file := c.bot.KeyFile(key, tokens)
+		writeFile(t, filepath.Join(folder, name+".json"), string(file))
+		var fields map[string]string
+		if err := json.Unmarshal(file, &fields); err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(fields["private_key"], "\n") {
+			if len(line) == 64 {
+				c.secrets[fmt.Sprintf("line %d of the app's key", i)] = line
+			}
+		}
+		fmt.Fprintf(&config, "  - {name: %s, app: {space: %s, api_url: '%s', credentials_file: %s.json}}\n", name, place(name), api, name)
+	}
+	add("app", c.google.address, c.google.address)
+	for _, f := range c.failing {
+		if f.tokens != "" {
+			add(f.name, f.tokens, f.host)
+		}
+	}
+	return config.String()
+}
+
+// addTokens adds what only the run itself has made: access tokens, and the
+// assertions that an endpoint was sent for one.
+func (c *canary) addTokens(t *testing.T) {
+	t.Helper()
+	for i, token := range c.bot.Tokens() {
+		c.secrets[fmt.Sprintf("access token %d", i)] = token
+	}
+	assertions := regexp.MustCompile(`assertion=([^&\s]+)`).FindAllStringSubmatch(c.faulty.got(), -1)
+	for i, found := range assertions {
+		// What stands before is the same in all of them, and no secret.
+		_, rest, _ := strings.Cut(found[1], ".")
+		c.secrets[fmt.Sprintf("assertion %d", i)] = rest
+	}
+	sent := slices.ContainsFunc(c.bot.Tokens(), func(token string) bool { return strings.Contains(c.faulty.got(), "Bearer "+token) })
+	if len(assertions) == 0 || !sent {
+		t.Errorf("%d assertions, an access token: %t; want that both were sent to where all is echoed", len(assertions), sent)
+	}
 }
 
 // newReceiver returns an alertchat that does not run yet.
@@ -152,7 +236,11 @@ func (c *canary) newReceiver(t *testing.T, path string) *alertchat {
 	fmt.Fprintf(&config, "  - {name: inline, webhook_url: '%s'}\n", inline)
 	fmt.Fprintf(&config, "  - {name: file, webhook_url_file: file.url}\n")
 	fmt.Fprintf(&config, "  - {name: broken, webhook_url_file: broken.url}\n")
+	config.WriteString(c.addApps(t, folder))
 	for _, f := range c.failing {
+		if f.tokens != "" {
+			continue
+		}
 		fmt.Fprintf(&config, "  - {name: %s, webhook_url: '%s', http_config: %s}\n", f.name, c.hook(f.host, f.name), f.http)
 	}
 	c.config = config.String()
@@ -184,10 +272,13 @@ func startEcho(t *testing.T) *echo {
 
 func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The server sees that a client has gone only when its body is read.
-	_, _ = io.Copy(io.Discard, r.Body)
+	body, _ := io.ReadAll(r.Body)
 	dump, err := httputil.DumpRequest(r, false)
 	if err != nil {
 		panic(err) // it needs no body
+	}
+	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
+		dump = append(dump, body...)
 	}
 	e.mu.Lock()
 	e.received.Write(dump)
@@ -224,9 +315,13 @@ func (e *echo) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "<html><pre>%s</pre>", dump) //nolint:gosec // G705: no browser looks at it
 	default:
 		w.WriteHeader(code)
-		sentence := fmt.Sprintf("Cannot serve %s (%s), key %q, token %q.", r.URL, r.URL.Query().Encode(),
-			r.URL.Query().Get("key"), r.URL.Query().Get("token"))
-		_ = json.NewEncoder(w).Encode(map[string]any{"error": map[string]any{"code": code, "message": sentence, "status": r.URL.RawQuery}})
+		sentence := fmt.Sprintf("Cannot serve %s (%s), key %q, token %q, %s.", r.URL, r.URL.Query().Encode(),
+			r.URL.Query().Get("key"), r.URL.Query().Get("token"), r.Header.Get("Authorization"))
+		answer := map[string]any{"error": map[string]any{"code": code, "message": sentence, "status": r.URL.RawQuery}}
+		if form, ok := strings.CutPrefix(string(body), "assertion="); ok {
+			answer = map[string]any{"error": "invalid_grant", "error_description": "Cannot take " + form}
+		}
+		_ = json.NewEncoder(w).Encode(answer)
 	}
 }
 
@@ -296,7 +391,7 @@ func notification(name string) string {
 // nowhere cannot leak.
 func (c *canary) wantMarkersInUse(t *testing.T) {
 	t.Helper()
-	for _, space := range []string{"inline", "file"} {
+	for _, space := range []string{"inline", "file", "app"} {
 		c.post(t, space)
 		wantCard(t, c.google.wait(t, space, 1)[0], "Canary-"+space)
 	}
@@ -422,6 +517,7 @@ func (c *canary) wantNothingShown(t *testing.T) {
 			t.Errorf("%s is answered with %d", path, code)
 		}
 	}
+	c.addTokens(t)
 	c.secrets.wantAbsentFromFiles(t, c.storage)
 	c.signal(t, syscall.SIGTERM)
 	c.waitEnd(t)
