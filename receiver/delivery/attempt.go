@@ -104,11 +104,17 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 	if d.isEdit() {
 		l.edit = time.Time{}
 	}
+	for g, b := range l.blame {
+		if b.refusals >= stepAside {
+			b.blamed++
+			l.blame[g] = b
+		}
+	}
 	for _, other := range l.planned {
 		if other != d && other.refusals >= stepAside {
 			other.blamed++
-			if other.blamed < enoughBlame || !other.isFinal() {
-				other.refusals = 0
+			if !other.isEdit() && (other.blamed < enoughBlame || !other.isFinal()) {
+				other.refusals = 0 // an edit is behind all others as it is
 			}
 		}
 	}
@@ -219,6 +225,7 @@ func answered(e *chat.Error) bool { return e.Code != "" && e.Code[0] >= '0' && e
 // unblame lets a delivery that had stepped aside go first again when the other
 // group's is refused too: then the fault is the space's.
 func (l *loop) unblame(d *Delivery) {
+	clear(l.blame) // of edits, too
 	for _, other := range l.planned {
 		if other != d {
 			other.refusals = 0

@@ -599,3 +599,104 @@ func TestARetriedDeliveryChangesNoMessage(t *testing.T) {
 		}
 	})
 }
+
+func TestAnUpdateThatIsDeniedHoldsUpNoOtherEdit(t *testing.T) {
+	denied := func(q chattest.Request) chattest.Fault {
+		if q.Method == http.MethodPatch && strings.Contains(string(q.Body), "bad") {
+			return chattest.Fault{Status: http.StatusForbidden}
+		}
+		return chattest.Fault{}
+	}
+	bubble(t, chattest.Options{Rate: 1, Fault: denied}, func(r *rig) {
+		r.app("ops", ops)
+		r.run()
+		r.post("ops", "bad/A")
+		r.post("ops", "good/A")
+		r.wait(time.Minute)
+		r.post("ops", "bad/-A") // its end is told, and the message cannot be edited
+		r.wait(time.Minute)
+		for i := range 3 {
+			r.post("ops", fmt.Sprintf("good/A B@%d", i+1))
+			r.wait(2 * time.Minute)
+			if got := r.versions(ops, 1); len(got) != i+2 {
+				t.Errorf("after %d changes, the other message was %q", i+1, got)
+			}
+		}
+	})
+}
+
+// Without it, the news would be told nobody for as long as there is more.
+func TestAnEditThatAlwaysFailsIsToldAsAMessageWhileChangesKeepComing(t *testing.T) {
+	bubble(t, chattest.Options{Rate: 1, Fault: failingEdits("bad")}, func(r *rig) {
+		r.app("ops", ops)
+		r.run()
+		r.post("ops", "bad/A")
+		r.wait(time.Minute)
+		for i := range 60 {
+			r.post("ops", fmt.Sprintf("bad/A B@%d", i+1))
+			if i%5 == 0 {
+				r.post("ops", fmt.Sprintf("n%d/A", i)) // the space is well
+			}
+			r.wait(30 * time.Second)
+		}
+		told := func(text string) bool { return strings.HasPrefix(text, "plain bad change A B") }
+		if texts := r.texts(ops); !slices.ContainsFunc(texts, told) {
+			t.Errorf("messages %q, want the news as a message of its own", texts)
+		}
+	})
+}
+
+func TestAnotherIncidentDoesNotWaitForAnEditOfTheOneBefore(t *testing.T) {
+	for name, fault := range map[string]func(chattest.Request) chattest.Fault{
+		"which comes behind others": nil,
+		"which always fails":        failingEdits("g change"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, chattest.Options{Rate: 1, Fault: fault}, func(r *rig) {
+				r.app("ops", ops)
+				r.run()
+				r.post("ops", "A")
+				r.wait(time.Minute)
+				r.quiet = true
+				r.post("ops", "A B@1")
+				r.post("ops", "C@5") // shares no alert with it
+				for i := range 100 {
+					r.post("ops", fmt.Sprintf("n%d/A", i))
+				}
+				r.manager.Ring("ops")
+				r.wait(5 * time.Second)
+				if texts := r.texts(ops); !slices.Contains(texts, "g first C") {
+					t.Errorf("messages %q after five seconds, want the other incident among them", texts)
+				}
+				r.wait(10 * time.Minute)
+				if first := r.texts(ops)[0]; fault == nil && first != "g change A B" {
+					t.Errorf("the message of the incident before is %q, want its last state", first)
+				}
+			})
+		})
+	}
+}
+
+// With more than are looked at in a turn, edits are made all the same.
+func TestManyThousandChangesAreEdited(t *testing.T) {
+	bubble(t, chattest.Options{}, func(r *rig) {
+		r.app("ops", ops).Rate = 10
+		r.run()
+		const groups = 3
+		for g := range groups {
+			r.post("ops", fmt.Sprintf("g%d/A", g))
+		}
+		r.wait(time.Minute)
+		r.quiet = true
+		for i := range 10_002 {
+			r.post("ops", fmt.Sprintf("g%d/A B@%d", i%groups, i/groups+1))
+		}
+		r.manager.Ring("ops")
+		r.settle(time.Hour)
+		for g := range groups {
+			if got := r.versions(ops, g); len(got) < 2 || !strings.HasPrefix(got[len(got)-1], fmt.Sprintf("g%d change A B", g)) {
+				t.Errorf("message %d was %q, want it edited", g, got)
+			}
+		}
+	})
+}

@@ -42,6 +42,7 @@ type loop struct {
 	told     map[alert.Group]bool  // the groups that have had their turn
 	alone    bool                  // whether the last message stood alone
 	quiet    map[alert.Group]int64 // the groups whose news is but an edit: the newest notification then
+	blame    map[alert.Group]blame // of edits that were taken back because there was more news
 	edit     time.Time             // before when no edit is made, because one failed
 	said     string                // the trouble that was logged last
 	backoff  backoff
@@ -80,7 +81,8 @@ func (l *loop) run(ctx context.Context, lease Lease) error {
 		<-l.after
 	}
 	l.lease, l.stale = lease, true
-	l.apart, l.told, l.quiet = make(map[alert.Group]int), make(map[alert.Group]bool), make(map[alert.Group]int64)
+	l.apart, l.told = make(map[alert.Group]int), make(map[alert.Group]bool)
+	l.quiet, l.blame = make(map[alert.Group]int64), make(map[alert.Group]blame)
 	for {
 		select {
 		case <-l.stop:
@@ -137,6 +139,7 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 		if len(waiting) == 0 {
 			clear(l.told)
 			clear(l.quiet)
+			clear(l.blame)
 			select {
 			case <-l.bell:
 			case <-l.stop:
@@ -245,7 +248,7 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 			skip[k.Group] = true
 		}
 	}
-	d, err := l.next(ctx, s, place, skip)
+	d, waiting, err := l.next(ctx, s, place, skip)
 	if err != nil || d != nil {
 		return d, err
 	}
@@ -254,42 +257,42 @@ func (l *loop) choose(ctx context.Context, s *Space, place string) (*Delivery, e
 			return d, nil
 		}
 	}
-	if d, err := l.chooseEdit(ctx, s, place, skip); err != nil || d != nil {
+	if d, err := l.chooseEdit(ctx, s, place, waiting, skip); err != nil || d != nil {
 		return d, err
 	}
 	for _, d := range l.planned {
-		if !d.isEdit() || l.mayEdit() {
+		if !d.isEdit() {
 			return d, nil
 		}
 	}
 	return nil, nil //nolint:nilnil // nothing to tell is no error
 }
 
-// next plans and freezes the next delivery of what waits.
-func (l *loop) next(ctx context.Context, s *Space, place string, skip map[alert.Group]bool) (*Delivery, error) {
+// next plans and freezes the next delivery of what waits. Where that is nothing,
+// it returns what waits all the same, for an edit.
+func (l *loop) next(
+	ctx context.Context, s *Space, place string, skip map[alert.Group]bool,
+) (d *Delivery, waiting []Waiting, err error) {
 	// A group that stepped aside may fill the limit alone: others come behind it.
 	for limit := waitingLimit; ; {
-		waiting, err := l.m.store.Waiting(ctx, l.name, limit)
-		if err != nil {
-			return nil, err
+		if waiting, err = l.m.store.Waiting(ctx, l.name, limit); err != nil {
+			return nil, nil, err
 		}
 		if thawed, err := l.unfreeze(ctx, waiting); err != nil {
-			return nil, err
+			return nil, nil, err
 		} else if thawed {
 			continue
 		}
-		d, err := l.plan(ctx, s, place, waiting, skip)
-		if err != nil {
-			return nil, err
+		if d, err = l.plan(ctx, s, place, waiting, skip); err != nil {
+			return nil, nil, err
 		}
-		if d == nil && len(waiting) == limit {
-			limit *= 4
-			continue
+		switch {
+		case d != nil:
+			return d, nil, l.freeze(ctx, d)
+		case len(waiting) < limit:
+			return nil, waiting, nil
 		}
-		if d == nil {
-			return nil, nil //nolint:nilnil // nothing to tell is no error
-		}
-		return d, l.freeze(ctx, d)
+		limit *= 4
 	}
 }
 

@@ -36,14 +36,9 @@ func (l *loop) plan(ctx context.Context, s *Space, place string, waiting []Waiti
 		if err != nil {
 			return nil, err
 		}
-		quiet := make(map[alert.Group]bool)
-		for i := range batch {
-			// What comes after the part that was read may be no edit.
-			if stories[i].isQuiet(s, place) && len(stories[i].taken) == len(q[i].notes) {
-				quiet[q[i].group], l.quiet[q[i].group] = true, q[i].newest()
-			}
+		if told, err = l.setQuietAside(ctx, s, place, q, stories, told); err != nil {
+			return nil, err
 		}
-		told = slices.DeleteFunc(told, func(t story) bool { return quiet[t.group] })
 		if len(told) > 0 {
 			if more := len(q) - len(batch); merge && len(told)+more >= l.enough(s) {
 				return l.digest(s, place, told, more, time.Now())
