@@ -72,7 +72,15 @@ func (a *App) Find(ctx context.Context) (string, error) {
 	query := url.Values{"name": {a.user}}
 	body, err := a.do(ctx, request{method: http.MethodGet, resource: "spaces:findDirectMessage", query: query, advise: a.adviseUser})
 	if err != nil {
-		return "", err
+		e := AsError(err)
+		switch e.Outcome {
+		case Unknown:
+			e.Outcome = NotDone // it was only a question
+		case Refused:
+			e.Outcome = Denied // it is not about any message
+		case NotDone, Denied, BadThread, Exists, Gone:
+		}
+		return "", e
 	}
 	var space struct {
 		Name string `json:"name"`
@@ -86,10 +94,10 @@ func (a *App) Find(ctx context.Context) (string, error) {
 	return space.Name, nil
 }
 
-// forget lets the user's direct message be found anew: the app may have been
-// removed and installed again.
-func (a *App) forget() {
-	if a.user == "" {
+// forget lets the user's direct message be found anew where the app is denied
+// access: it may have been removed and installed again.
+func (a *App) forget(e *Error) {
+	if a.user == "" || e.Outcome != Denied || e.Code == codeToken {
 		return
 	}
 	a.mu.Lock()
@@ -121,18 +129,18 @@ func (a *App) Create(ctx context.Context, c Create) (Receipt, error) {
 	if err == nil {
 		return readReceipt(body)
 	}
-	switch e := AsError(err); {
-	case e.Outcome == Exists && c.MessageID == "":
+	e := AsError(err)
+	if e.Outcome == Exists && c.MessageID == "" {
 		return Receipt{}, nil
-	case e.Outcome == Denied && e.Code != codeToken:
-		a.forget()
 	}
-	return Receipt{}, err
+	a.forget(e)
+	return Receipt{}, e
 }
 
 // Edit replaces the text and the cards of one of the app's own messages, and
 // its accessory widgets where the new body has some. A message that is gone is
-// made anew, or it fails with the outcome [Gone].
+// made anew, or it fails with the outcome [Gone], as one does that is not the
+// app's.
 func (a *App) Edit(ctx context.Context, e Edit) (Receipt, error) {
 	mask := "text,cards_v2"
 	var body struct {
@@ -151,11 +159,17 @@ func (a *App) Edit(ctx context.Context, e Edit) (Receipt, error) {
 	if err == nil {
 		return readReceipt(answer)
 	}
-	if failure := AsError(err); failure.Code == "404" {
+	failure := AsError(err)
+	// Google gives nothing but the sentence to tell who is no member of the space.
+	if failure.Code == "404" || failure.Code == "403" && !strings.Contains(failure.Reason, notMember) {
 		failure.Outcome = Gone
 	}
-	return Receipt{}, err
+	a.forget(failure)
+	return Receipt{}, failure
 }
+
+// notMember is a part of what Google says to an app that is not in a space.
+const notMember = "permitted to use this app"
 
 // request is one request to the API.
 type request struct {

@@ -162,7 +162,14 @@ func TestAnAppsErrorsSayWhatHappenedAndWhatToDo(t *testing.T) {
 		{"the message is somebody else's", onCall, func(g *googleChat) {
 			other := &googleChat{g.Server, g.AddApp("other@example.iam.gserviceaccount.com", &botKey().PublicKey)}
 			must(create(other.app(nil2{}, onCall)))
-		}, edit, chat.Denied, "403", "the app can edit its own messages only"},
+		}, edit, chat.Gone, "403", "the app can edit its own messages only"},
+		{"an edit where the app is no member", onCall, func(g *googleChat) {
+			must(create(g.app(nil2{}, onCall)))
+			g.bot.Leave(onCall)
+		}, edit, chat.Denied, "403", "You are not permitted to use this app"},
+		{"the question for a direct message is not understood", "users/123", func(g *googleChat) {
+			g.bot.Remove()
+		}, find, chat.Denied, "token", "no access token"},
 		{"the message is wrong", onCall, nil, func(a *chat.App) error {
 			_, err := a.Create(context.Background(), chat.Create{Body: json.RawMessage(`{"txt":"x"}`)})
 			return err
@@ -221,6 +228,21 @@ func TestARepeatedRequestOfAnAppMakesOneMessage(t *testing.T) {
 			t.Errorf("Create = %v with a request id that cannot be a message's", err)
 		}
 	})
+}
+
+// A page of a proxy, for example.
+func TestAnAnswerWithoutATokenIsNone(t *testing.T) {
+	g := newGoogle(chattest.Options{})
+	g.bot.Join(onCall)
+	c := g.credentials(t, answering(http.StatusOK, nil, `{"status":"login required"}`))
+	a := chat.NewApp(chat.AppOptions{Space: onCall, Credentials: c, HTTP: &http.Client{Transport: g.Transport()}})
+	_, err := a.Create(t.Context(), chat.Create{Body: json.RawMessage(`{"text":"x"}`)})
+	if e := chat.AsError(err); e.Outcome != chat.NotDone || e.Code != "token" || !strings.Contains(e.Reason, "no access token") {
+		t.Errorf("the error is %+v, want that there is no token", e)
+	}
+	if n := len(g.Requests()); n != 0 {
+		t.Errorf("%d requests were made without a token", n)
+	}
 }
 
 func TestAnAppGetsAnotherTokenWhereOneIsRevoked(t *testing.T) {

@@ -172,8 +172,8 @@ func NewCredentials(o CredentialsOptions) (*Credentials, error) {
 }
 
 // errNoDefault says that nobody gave credentials.
-var errNoDefault = errors.New("there are no Application Default Credentials: " +
-	"give app.credentials_file, or set GOOGLE_APPLICATION_CREDENTIALS to the path of a service account's key file")
+var errNoDefault = errors.New("there are no Application Default Credentials that can be used: " +
+	"give app.credentials_file, or set GOOGLE_APPLICATION_CREDENTIALS to the path of a service account's key file that can be read")
 
 // defaultSource looks for Application Default Credentials.
 func defaultSource(ctx context.Context) (*google.Credentials, error) {
@@ -243,7 +243,10 @@ func (c *Credentials) renew(ctx context.Context) (string, error) {
 	source, err := c.source(context.WithValue(ctx, oauth2.HTTPClient, &client))
 	if err == nil {
 		var token *oauth2.Token
-		if token, err = source.TokenSource.Token(); err == nil {
+		if token, err = source.TokenSource.Token(); err == nil && token.AccessToken == "" {
+			err = errors.New("the answer of the token endpoint holds none")
+		}
+		if err == nil {
 			now := time.Now()
 			life := unknownLife
 			if !token.Expiry.IsZero() {

@@ -17,6 +17,9 @@ var errLeaseShort = errors.New("it is not sure that no other process delivers")
 // has failed already: it is not known where the space leads to.
 func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery, unfound *chat.Error) error {
 	l.alone = d.standsAlone()
+	if d.isUpdate() && d.Attempts == 0 {
+		d.LatestAt = time.Now() // until now it only waited for its turn
+	}
 	if time.Since(d.LatestAt) > s.MaxAge {
 		return l.die(ctx, s, d, Expired)
 	}
@@ -134,9 +137,12 @@ func (l *loop) succeed(ctx context.Context, s *Space, d *Delivery) error {
 // messages.
 func (d *Delivery) settleThread() {
 	t := &d.Known[0].State.Thread
-	// It may have been planned for the place to which the space led before.
-	t.Place = d.Place
 	first := &d.Steps[0]
+	// It may have been planned for the place to which the space led before, where
+	// a message that was edited stays.
+	if !d.isEdit() {
+		t.Place = d.Place
+	}
 	if first.MessageID != "" && first.MessageID == idOf(t.Message) {
 		t.Message = d.Place + "/messages/" + first.MessageID
 	}
@@ -169,6 +175,12 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 		*step = edit
 		return l.keep(ctx, d)
 	case chat.Gone:
+		if d.isUpdate() && step.Remake && d.Attempts < stepAside {
+			// It could be made anew, so that this is hardly about the message.
+			l.note(ctx, s.Name, failure)
+			l.edit = time.Now().Add(maxBackoff)
+			return nil
+		}
 		return l.remake(ctx, s, d, step)
 	case chat.Unknown:
 		if answered(failure) {
@@ -179,11 +191,7 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 			l.unwell(ctx, s, d.Title, failure, l.backoff.next(failure.RetryAfter))
 			return l.takeApart(ctx, d)
 		}
-	case chat.Denied:
-		if step.Action == Edit && failure.Code == denied && !d.isUpdate() {
-			return l.remake(ctx, s, d, step) // whether it is the space or another app's message, a new one tells
-		}
-	case chat.NotDone:
+	case chat.NotDone, chat.Denied:
 	}
 	wait := l.backoff.next(failure.RetryAfter)
 	if failure.Outcome == chat.Denied {
@@ -208,9 +216,6 @@ func (l *loop) fail(ctx context.Context, s *Space, d *Delivery, step *Step, err 
 	l.unblame(d)
 	return nil
 }
-
-// denied is the code of Chat's answer that the app may not do that.
-const denied = "403"
 
 // passed reports whether the space has taken another message since the delivery
 // was planned: then what is wrong is hardly the space.
@@ -318,6 +323,9 @@ func (l *loop) replace(ctx context.Context, s *Space, d *Delivery, why string) e
 	if err != nil {
 		return err
 	}
+	if left[0].MessageID != "" {
+		d.Known[0].State.Thread.Parts = len(done) + len(more)
+	}
 	d.Steps, d.Plain, d.blamed, d.refusals = append(done, more...), true, 0, 0
 	return l.keep(ctx, d)
 }
@@ -349,8 +357,11 @@ func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error
 // settle stores a delivery that has ended.
 func (l *loop) settle(ctx context.Context, d *Delivery) error {
 	var updates []*Delivery
-	if d.Status == Done || d.Reason == Rejected {
-		updates = d.updates(d.EndedAt)
+	for _, u := range d.updates(d.EndedAt) {
+		// Where it died, no newer message has taken the place of the one before.
+		if d.Status == Done || u.Steps[0].Remake {
+			updates = append(updates, u)
+		}
 	}
 	if err := l.keep(ctx, append([]*Delivery{d}, updates...)...); err != nil {
 		return err

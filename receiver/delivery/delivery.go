@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"alertchat/receiver/alert"
@@ -135,11 +136,12 @@ func (d *Delivery) isDigest() bool { return len(d.Known) > 1 }
 // standsAlone reports whether the delivery tells of no group.
 func (d *Delivery) standsAlone() bool { return len(d.Known) == 0 }
 
-// isEdit reports whether the delivery makes no noise: all it does is to edit
-// messages. What is new goes first.
+// isEdit reports whether what is left of the delivery begins with an edit, which
+// makes no noise. What is new goes first.
 func (d *Delivery) isEdit() bool {
-	first := &d.Steps[0]
-	return first.Action == Edit && first.MessageID == "" // with one, it is a new message that was there already
+	next := max(slices.IndexFunc(d.Steps, func(s Step) bool { return !s.Done }), 0)
+	// With an id, it is a new message that was there already.
+	return d.Steps[next].Action == Edit && d.Steps[next].MessageID == ""
 }
 
 // isUpdate reports whether the delivery edits a message to what was told since.

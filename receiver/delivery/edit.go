@@ -159,25 +159,25 @@ func (l *loop) simplify(ctx context.Context, s *Space, d *Delivery, done, left [
 	if err != nil {
 		return fmt.Errorf("encode a message: %w", err)
 	}
-	left[0].Body = body
+	left[0].Body, left[0].Threaded = body, false
 	d.Steps, d.Plain, d.blamed, d.refusals = append(done, left...), true, 0, 0
 	return l.keep(ctx, d)
 }
 
 // remake makes a message anew that was to be edited and is gone. An update does
-// without: what it shows was told.
+// without: what it shows was told. So does a further part: somebody did not want
+// it.
 func (l *loop) remake(ctx context.Context, s *Space, d *Delivery, step *Step) error {
-	if d.isUpdate() {
+	if d.isUpdate() || step != &d.Steps[0] {
 		step.Done = true
 		if slices.ContainsFunc(d.Steps, func(s Step) bool { return !s.Done }) {
 			return l.keep(ctx, d)
 		}
 		return l.succeed(ctx, s, d)
 	}
-	*step = Step{Action: Create, Body: step.Body, RequestID: rand.Text()}
-	if len(d.Known) == 1 && step == &d.Steps[0] {
-		t := &d.Known[0].State.Thread
-		step.MessageID = number(t, s.Name, d.Known[0].State.ID, t.Messages+1)
-	}
+	k := &d.Known[0]
+	k.State.Thread.Place = d.Place
+	id := number(&k.State.Thread, s.Name, k.State.ID, k.State.Thread.Messages+1)
+	*step = Step{Action: Create, Body: step.Body, RequestID: rand.Text(), MessageID: id}
 	return l.keep(ctx, d)
 }

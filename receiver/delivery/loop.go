@@ -193,12 +193,7 @@ func (l *loop) load(ctx context.Context) error {
 		}
 	}
 	l.planned, l.stale = planned, false
-	for _, d := range slices.Clone(l.planned) {
-		if err := l.supersede(ctx, d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.supersedeAll(ctx)
 }
 
 // waitForPace waits until the place may be written to. It reports false when

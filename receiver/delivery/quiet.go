@@ -155,6 +155,29 @@ func (l *loop) unfreeze(ctx context.Context, waiting []Waiting) (bool, error) {
 	return thawed, nil
 }
 
+// supersedeAll does for all planned deliveries what supersede does for one.
+func (l *loop) supersedeAll(ctx context.Context) error {
+	last := make(map[string]*Delivery) // by the message that it edits
+	for _, d := range l.planned {      // the oldest first
+		for _, step := range d.Steps {
+			last[step.Target] = d
+		}
+		for _, u := range d.Later {
+			for _, step := range u.Steps {
+				last[step.Target] = d
+			}
+		}
+	}
+	for _, d := range slices.Clone(l.planned) {
+		if newer := last[d.Steps[0].Target]; d.isUpdate() && newer != d {
+			if err := l.supersede(ctx, newer); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // supersede forgets the planned updates of messages that a newer delivery edits
 // as well: the last one holds.
 func (l *loop) supersede(ctx context.Context, newer *Delivery) error {

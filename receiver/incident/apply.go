@@ -238,6 +238,8 @@ func (s *State) begin(n Notification) {
 	*s = State{
 		ID: identify(n.Payload.Group(), first, s.ID), StartedAt: first,
 		HeardAt: s.HeardAt, Alerts: s.Alerts,
+		// An id can come again, after that of another incident; those of messages must not.
+		Thread: Thread{Messages: s.Thread.Messages},
 	}
 	if s.StartedAt.IsZero() {
 		s.StartedAt = n.ReceivedAt

@@ -72,8 +72,9 @@ type Thread struct {
 	// it is the first. They are empty where nothing is edited.
 	Message string `json:"message,omitempty"`
 	Parts   int    `json:"parts,omitempty"`
-	// Messages is how many messages of its own the incident has had: the first
-	// one, one for each repeat, and each that took the place of a deleted one.
+	// Messages is how many messages of their own the group's incidents have had:
+	// a first one, one for each repeat, and each that took the place of a deleted
+	// one.
 	Messages int `json:"messages,omitempty"`
 }
 

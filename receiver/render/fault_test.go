@@ -408,6 +408,10 @@ func TestAnEditedMessageHasALineForItsEndAlone(t *testing.T) {
 	if got := r.Render([]incident.Telling{end}, noon()).Reply; got == nil || got.Text != "✅ Fifty · 30 RESOLVED · prod-eu-1" {
 		t.Errorf("Reply = %+v, want that all are resolved", got)
 	}
+	empty := renderer(t, nil, render.File{Name: "x.tmpl", Text: `{{ define "chat.reply" }} {{ end }}`})
+	if got := empty.Render([]incident.Telling{end}, noon()).Reply; got == nil || !strings.Contains(got.Text, "Fifty") {
+		t.Errorf("Reply of an empty template = %+v, want the end all the same", got)
+	}
 	for name, one := range map[string]incident.Telling{"a change": change, "a first telling": oneAlert(t, nil, nil)} {
 		if got := r.Render([]incident.Telling{one}, noon()); got.Reply != nil || got.Moved != nil {
 			t.Errorf("%s has the reply %+v and %+v for the message before it, want neither", name, got.Reply, got.Moved)

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -84,8 +85,8 @@ func (s *rendering) single() Rendered {
 	out.ThreadKey = s.threadKey()
 	switch s.tellings[0].Kind {
 	case incident.End:
-		text := s.named("chat.reply", contextText, s.data, s.plainText)
-		out.Reply = &chat.Message{Text: cut(plainText(text), maxText, textBytes)}
+		text := plainText(s.named("chat.reply", contextText, s.data, s.plainText))
+		out.Reply = &chat.Message{Text: cut(cmp.Or(text, escapeText(s.plainText(s.data), true)), maxText, textBytes)}
 	case incident.Repeat:
 		out.Moved = &chat.Message{Text: s.moved()}
 	case incident.First, incident.Change:
