@@ -27,43 +27,44 @@ type Count struct {
 // deliveries that are done.
 func (s *Store) Counts(ctx context.Context) (map[string]Count, error) {
 	counts := make(map[string]Count)
-	count := func(query string, add func(c *Count, n int, oldest time.Time)) func(*statements) error {
-		return func(r *statements) error {
-			return r.each(ctx, func(rows *sql.Rows) error {
-				var space string
-				var n int
-				var oldest int64
-				if err := rows.Scan(&space, &n, &oldest); err != nil {
-					return err
-				}
-				c := counts[space]
-				add(&c, n, moment(oldest))
-				counts[space] = c
-				return nil
-			}, query)
-		}
-	}
-	// The smallest id is the oldest: its row alone is read, the rest is in the index.
-	waiting := count(`SELECT n.space, c.n, n.received_at FROM
-			(SELECT COUNT(*) AS n, MIN(id) AS first FROM notifications WHERE delivery = 0 GROUP BY space) c
-			JOIN notifications n ON n.id = c.first`,
-		func(c *Count, n int, oldest time.Time) { c.Waiting, c.Oldest = n, oldest })
-	planned := count(`SELECT space, COUNT(*), MIN(received_at) FROM deliveries WHERE status = 'planned' GROUP BY space`,
-		func(c *Count, n int, oldest time.Time) {
-			c.Planned = n
-			if c.Oldest.IsZero() || oldest.Before(c.Oldest) {
+	err := s.reading(ctx, func(r *statements) error {
+		return r.each(ctx, func(rows *sql.Rows) error {
+			var kind, space string
+			var n int
+			var received int64
+			if err := rows.Scan(&kind, &space, &n, &received); err != nil {
+				return err
+			}
+			c, oldest := counts[space], moment(received)
+			switch kind {
+			case "waiting":
+				c.Waiting = n
+			case "planned":
+				c.Planned = n
+			case "dead":
+				c.Dead = n
+			}
+			if kind != "dead" && (c.Oldest.IsZero() || oldest.Before(c.Oldest)) {
 				c.Oldest = oldest
 			}
-		})
-	dead := count(`SELECT space, COUNT(*), 0 FROM deliveries WHERE status = 'dead' GROUP BY space`,
-		func(c *Count, n int, _ time.Time) { c.Dead = n })
-	for _, query := range []func(*statements) error{waiting, planned, dead} {
-		if err := s.reading(ctx, query); err != nil {
-			return nil, err
-		}
+			counts[space] = c
+			return nil
+		}, selectCounts)
+	})
+	if err != nil {
+		return nil, err
 	}
 	return counts, nil
 }
+
+// It is one statement, so that what is planned or thawed meanwhile is counted
+// once. Of what waits the smallest id is the oldest: its row alone is read, the
+// rest is in the index.
+const selectCounts = `SELECT 'waiting', n.space, c.n, n.received_at FROM
+		(SELECT COUNT(*) AS n, MIN(id) AS first FROM notifications WHERE delivery = 0 GROUP BY space) c
+		JOIN notifications n ON n.id = c.first
+	UNION ALL SELECT 'planned', space, COUNT(*), MIN(received_at) FROM deliveries WHERE status = 'planned' GROUP BY space
+	UNION ALL SELECT 'dead', space, COUNT(*), 0 FROM deliveries WHERE status = 'dead' GROUP BY space`
 
 // History returns the last limit deliveries of the space that are done and the
 // last limit that are dead, the newest first. So many successes do not push a
