@@ -110,12 +110,15 @@ type deliveryRow struct {
 
 func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	r := &deliveryRow{id: d.ID, isNew: d.ID == 0, settled: d.Status != delivery.Planned, covers: slices.Clone(d.Covers), bytes: opBytes}
-	stepsText, planText, err := encodePlan(d)
+	stepsText, err := encodeSteps(d)
 	if err != nil {
 		return nil, err
 	}
-	if d.Status == delivery.Done {
-		planText = nil
+	var planText []byte
+	if d.Status != delivery.Done {
+		if planText, err = encodePlan(d); err != nil {
+			return nil, err
+		}
 	}
 	if r.settled {
 		if r.states, r.bytes, err = encodeStates(d.Space, d.Known, s.now()); err != nil {
@@ -140,21 +143,29 @@ func (s *Store) encodeDelivery(d *delivery.Delivery) (*deliveryRow, error) {
 	return r, nil
 }
 
-// encodePlan returns the columns steps and plan.
-func encodePlan(d *delivery.Delivery) (stepsText, planText []byte, err error) {
-	steps, bodies := bodiless(d.Steps)
-	frozen := plan{Bodies: bodies, Known: d.Known, Covers: d.Covers}
+// encodeSteps returns the column steps.
+func encodeSteps(d *delivery.Delivery) ([]byte, error) {
+	steps, _ := bodiless(d.Steps)
+	text, err := json.Marshal(steps)
+	if err != nil {
+		return nil, fmt.Errorf("encode the steps of a delivery: %w", err)
+	}
+	return text, nil
+}
+
+// encodePlan returns the column plan.
+func encodePlan(d *delivery.Delivery) ([]byte, error) {
+	frozen := plan{Known: d.Known, Covers: d.Covers}
+	_, frozen.Bodies = bodiless(d.Steps)
 	for _, u := range d.Later {
 		steps, bodies := bodiless(u.Steps)
 		frozen.Later = append(frozen.Later, update{Title: u.Title, Steps: steps, Bodies: bodies})
 	}
-	if stepsText, err = json.Marshal(steps); err == nil {
-		planText, err = json.Marshal(frozen)
-	}
+	text, err := json.Marshal(frozen)
 	if err != nil {
-		return nil, nil, fmt.Errorf("encode a delivery: %w", err)
+		return nil, fmt.Errorf("encode the plan of a delivery: %w", err)
 	}
-	return stepsText, planText, nil
+	return text, nil
 }
 
 // bodiless takes the bodies out of steps.

@@ -65,7 +65,11 @@ func (s *Store) retry(
 		return "", ErrSpaceGone, nil
 	}
 	d.Alone()
-	steps, frozen, err := encodePlan(d)
+	steps, err := encodeSteps(d)
+	if err != nil {
+		return "", nil, err
+	}
+	frozen, err := encodePlan(d)
 	if err != nil {
 		return "", nil, err
 	}
