@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -184,48 +183,27 @@ type request struct {
 
 // do makes a request and returns the body of the answer.
 func (a *App) do(ctx context.Context, r request) ([]byte, error) {
-	token, fresh, err := a.credentials.get(ctx)
-	if err != nil {
-		return nil, err
-	}
-	body, err := a.attempt(ctx, r, token)
-	if err == nil || AsError(err).Code != "401" {
-		return body, err
-	}
-	// It did nothing, and a token may be revoked before its end.
-	a.credentials.drop(token)
-	if fresh {
-		return nil, err
-	}
-	if token, _, err = a.credentials.get(ctx); err != nil {
-		return nil, err
-	}
-	if body, err = a.attempt(ctx, r, token); err != nil && AsError(err).Code == "401" {
+	for first := true; ; first = false {
+		token, fresh, err := a.credentials.get(ctx)
+		if err != nil {
+			return nil, err
+		}
+		said := answer{
+			scrub:    func(s string) string { return strings.ReplaceAll(s, token, redacted) },
+			threaded: r.threaded, advise: r.advise,
+		}
+		body, err := said.to(ctx, a.http, outgoing{
+			method: r.method, url: a.base + r.resource + "?" + r.query.Encode(), token: token, body: r.body, sent: r.sent,
+		})
+		if err == nil || AsError(err).Code != "401" {
+			return body, err
+		}
+		// It did nothing, and a token may be revoked before its end.
 		a.credentials.drop(token)
+		if fresh || !first {
+			return nil, err
+		}
 	}
-	return body, err
-}
-
-func (a *App) attempt(ctx context.Context, r request, token string) ([]byte, error) {
-	scrub := func(s string) string { return strings.ReplaceAll(s, token, redacted) }
-	said := answer{scrub: scrub, threaded: r.threaded, advise: r.advise}
-	t := &tracker{}
-	target := a.base + r.resource + "?" + r.query.Encode()
-	request, err := http.NewRequestWithContext(t.watch(ctx, r.sent), r.method, target, bytes.NewReader(r.body))
-	if err != nil {
-		return nil, &Error{Outcome: NotDone, Code: codeConfig, Reason: said.line(cause(err).Error())}
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	if r.body != nil {
-		request.Header.Set("Content-Type", "application/json; charset=UTF-8")
-	}
-	response, err := a.http.Do(request)
-	if err != nil {
-		return nil, said.failed(ctx, err, t)
-	}
-	defer response.Body.Close()
-	defer drain(response.Body)
-	return said.body(ctx, response)
 }
 
 // The advice for what an app is refused. What Chat itself says is in front of

@@ -72,6 +72,36 @@ type answer struct {
 	advise   func(code int) string // what to do about a status, or ""; may be nil
 }
 
+// outgoing is a request to Chat.
+type outgoing struct {
+	method, url string
+	token       string // of an app; empty for a webhook
+	body        []byte // JSON; nil for none
+	sent        func() // as in [Create]
+}
+
+// to makes a request and returns the body of what it is answered.
+func (a answer) to(ctx context.Context, client *http.Client, o outgoing) ([]byte, error) {
+	t := &tracker{}
+	r, err := http.NewRequestWithContext(t.watch(ctx, o.sent), o.method, o.url, bytes.NewReader(o.body))
+	if err != nil {
+		return nil, &Error{Outcome: NotDone, Code: codeConfig, Reason: a.line(cause(err).Error())}
+	}
+	if o.token != "" {
+		r.Header.Set("Authorization", "Bearer "+o.token)
+	}
+	if o.body != nil {
+		r.Header.Set("Content-Type", "application/json; charset=UTF-8")
+	}
+	response, err := client.Do(r)
+	if err != nil {
+		return nil, a.failed(ctx, err, t)
+	}
+	defer response.Body.Close()
+	defer drain(response.Body)
+	return a.answered(ctx, response)
+}
+
 // failed returns the error of a request that got no answer. The context is the
 // caller's, which knows why an attempt ended.
 func (a answer) failed(ctx context.Context, err error, t *tracker) *Error {
@@ -128,8 +158,8 @@ func neverConnected(err error) bool {
 		errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect")
 }
 
-// body returns Chat's answer to a request that it took.
-func (a answer) body(ctx context.Context, r *http.Response) ([]byte, error) {
+// answered returns the body of Chat's answer to a request that it took.
+func (a answer) answered(ctx context.Context, r *http.Response) ([]byte, error) {
 	if r.StatusCode < 200 || r.StatusCode > 299 {
 		return nil, a.refusal(r)
 	}

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"bytes"
 	"context"
 	"net/http"
 )
@@ -32,20 +31,8 @@ func (w *Webhook) Find(context.Context) (string, error) { return w.url.Place(), 
 // Create posts a new message. A receipt without names is that of a message
 // which Chat had taken before, and says no more of it.
 func (w *Webhook) Create(ctx context.Context, c Create) (Receipt, error) {
-	t := &tracker{}
-	r, err := http.NewRequestWithContext(t.watch(ctx, c.Sent), http.MethodPost, w.url.with(createQuery(c)), bytes.NewReader(c.Body))
-	if err != nil {
-		return Receipt{}, &Error{Outcome: NotDone, Code: codeConfig, Reason: line(w.url.scrub(cause(err).Error()))}
-	}
-	r.Header.Set("Content-Type", "application/json; charset=UTF-8")
 	a := answer{scrub: w.url.scrub, threaded: c.Threaded}
-	response, err := w.http.Do(r)
-	if err != nil {
-		return Receipt{}, a.failed(ctx, err, t)
-	}
-	defer response.Body.Close()
-	defer drain(response.Body)
-	body, err := a.body(ctx, response)
+	body, err := a.to(ctx, w.http, outgoing{method: http.MethodPost, url: w.url.with(createQuery(c)), body: c.Body, sent: c.Sent})
 	if err == nil {
 		return readReceipt(body)
 	}
