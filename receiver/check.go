@@ -170,7 +170,7 @@ func (t *trial) tell(s sample.Sample, at time.Time, named bool) {
 		return
 	}
 	t.told = append(t.told, *out.Telling)
-	planned, err := delivery.Plan(&t.as, t.as.Place, known, out, nil, at)
+	planned, err := delivery.Plan(&t.as, t.as.Place, out, nil, at)
 	if err != nil {
 		fault(err)
 		return

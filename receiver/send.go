@@ -127,7 +127,7 @@ func (w *sender) deliver(ctx context.Context, step delivery.Step) (chat.Receipt,
 
 // attempt makes one request, and reserves the pace after it.
 func (w *sender) attempt(ctx context.Context, step delivery.Step) (chat.Receipt, *chat.Error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, w.space.Timeout, fmt.Errorf("no answer within %s", w.space.Timeout))
+	ctx, cancel := w.space.WithTimeout(ctx)
 	defer cancel()
 	receipt, err := w.space.Chat.Create(ctx, chat.Create{Body: step.Body, RequestID: step.RequestID, Threaded: step.Threaded})
 	w.next = time.Now().Add(w.pace)

@@ -64,7 +64,7 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 		notes, failures = append(notes, m.Notes...), append(failures, m.Failures...)
 	}}
 	// The place only matters to what is stored.
-	planned, err := delivery.Plan(&as, "", incident.State{}, out, nil, now)
+	planned, err := delivery.Plan(&as, "", out, nil, now)
 	if err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"alertchat/receiver/chat"
@@ -61,14 +60,9 @@ func (l *loop) deliver(ctx context.Context, s *Space, p *pace, d *Delivery, unfo
 	return l.succeed(ctx, s, d)
 }
 
-// withTimeout bounds one attempt.
-func withTimeout(ctx context.Context, s *Space) (context.Context, context.CancelFunc) {
-	return context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %s", s.Timeout))
-}
-
 // attempt makes one request to Chat.
 func (l *loop) attempt(ctx context.Context, s *Space, p *pace, d *Delivery, step *Step) (chat.Receipt, error) {
-	ctx, cancel := withTimeout(ctx, s)
+	ctx, cancel := s.WithTimeout(ctx)
 	defer cancel()
 	d.Attempts++
 	sent := func() { p.wrote(time.Now()) }
@@ -370,12 +364,7 @@ func (l *loop) settle(ctx context.Context, d *Delivery) error {
 	l.joined(d)
 	l.m.metrics.folds(d.Space, d.folded)
 	l.planned = append(l.planned, updates...)
-	for _, u := range updates {
-		if err := l.supersede(ctx, u); err != nil {
-			return err
-		}
-	}
-	return nil
+	return l.supersede(ctx)
 }
 
 // keep stores what became of a delivery in Chat, and what follows it. It does

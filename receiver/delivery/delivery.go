@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -297,6 +298,11 @@ type Space struct {
 	// has failed for FallbackAfter, and what is dead; empty for none.
 	Fallback      string
 	FallbackAfter time.Duration
+}
+
+// WithTimeout bounds one attempt.
+func (s *Space) WithTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, s.Timeout, fmt.Errorf("no answer within %s", s.Timeout))
 }
 
 // Chat is where a space's messages go. The errors are those of package chat.

@@ -131,14 +131,6 @@ func (s Step) inPlace(place string) (Step, error) {
 	return s, nil
 }
 
-// edits reports whether the delivery edits the message of that name, at once or
-// later.
-func (d *Delivery) edits(name string) bool {
-	is := func(s Step) bool { return s.Target == name }
-	return slices.ContainsFunc(d.Steps, is) ||
-		slices.ContainsFunc(d.Later, func(u Update) bool { return slices.ContainsFunc(u.Steps, is) })
-}
-
 // updates makes deliveries of what is edited once d is over.
 func (d *Delivery) updates(now time.Time) []*Delivery {
 	out := make([]*Delivery, len(d.Later))

@@ -245,7 +245,7 @@ func TestAnEditThatWaitsBecomesTheLast(t *testing.T) {
 }
 
 func TestAnEditThatFailsHoldsUpNothing(t *testing.T) {
-	bubble(t, chattest.Options{Rate: 1, Fault: failingEdits("bad")}, func(r *rig) {
+	bubble(t, chattest.Options{Rate: 1, Fault: failingEdits("bad", http.StatusInternalServerError)}, func(r *rig) {
 		r.app("ops", ops)
 		r.run()
 		r.post("ops", "bad/A")
@@ -271,11 +271,11 @@ func TestAnEditThatFailsHoldsUpNothing(t *testing.T) {
 	})
 }
 
-// failingEdits answers 500 to each edit of a group's message.
-func failingEdits(group string) func(chattest.Request) chattest.Fault {
+// failingEdits answers so to each edit whose body has a word.
+func failingEdits(word string, status int) func(chattest.Request) chattest.Fault {
 	return func(q chattest.Request) chattest.Fault {
-		if q.Method == http.MethodPatch && strings.Contains(string(q.Body), group) {
-			return chattest.Fault{Status: 500}
+		if q.Method == http.MethodPatch && strings.Contains(string(q.Body), word) {
+			return chattest.Fault{Status: status}
 		}
 		return chattest.Fault{}
 	}
@@ -601,13 +601,7 @@ func TestARetriedDeliveryChangesNoMessage(t *testing.T) {
 }
 
 func TestAnUpdateThatIsDeniedHoldsUpNoOtherEdit(t *testing.T) {
-	denied := func(q chattest.Request) chattest.Fault {
-		if q.Method == http.MethodPatch && strings.Contains(string(q.Body), "bad") {
-			return chattest.Fault{Status: http.StatusForbidden}
-		}
-		return chattest.Fault{}
-	}
-	bubble(t, chattest.Options{Rate: 1, Fault: denied}, func(r *rig) {
+	bubble(t, chattest.Options{Rate: 1, Fault: failingEdits("bad", http.StatusForbidden)}, func(r *rig) {
 		r.app("ops", ops)
 		r.run()
 		r.post("ops", "bad/A")
@@ -627,7 +621,7 @@ func TestAnUpdateThatIsDeniedHoldsUpNoOtherEdit(t *testing.T) {
 
 // Without it, the news would be told nobody for as long as there is more.
 func TestAnEditThatAlwaysFailsIsToldAsAMessageWhileChangesKeepComing(t *testing.T) {
-	bubble(t, chattest.Options{Rate: 1, Fault: failingEdits("bad")}, func(r *rig) {
+	bubble(t, chattest.Options{Rate: 1, Fault: failingEdits("bad", http.StatusInternalServerError)}, func(r *rig) {
 		r.app("ops", ops)
 		r.run()
 		r.post("ops", "bad/A")
@@ -649,7 +643,7 @@ func TestAnEditThatAlwaysFailsIsToldAsAMessageWhileChangesKeepComing(t *testing.
 func TestAnotherIncidentDoesNotWaitForAnEditOfTheOneBefore(t *testing.T) {
 	for name, fault := range map[string]func(chattest.Request) chattest.Fault{
 		"which comes behind others": nil,
-		"which always fails":        failingEdits("g change"),
+		"which always fails":        failingEdits("g change", http.StatusInternalServerError),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, chattest.Options{Rate: 1, Fault: fault}, func(r *rig) {
@@ -712,6 +706,26 @@ func TestAnIncidentThatBeginsAgainIsTold(t *testing.T) {
 			r.wait(20 * time.Minute)
 		}
 		r.want(ops, "g first A", "g end -B", "g has ended", "g first A")
+	})
+}
+
+// Nor when the first message of the one in between has died.
+func TestADeadMessageDoesNotFreeTheIDsOfOthers(t *testing.T) {
+	bubble(t, chattest.Options{Rate: 1}, func(r *rig) {
+		s := r.app("ops", ops)
+		s.MaxAge, s.Told.SendResolved = 10*time.Minute, false
+		r.run()
+		r.post("ops", "A")
+		r.wait(time.Minute)
+		r.chat.Inject(ops, -1, chattest.Fault{Status: http.StatusServiceUnavailable})
+		r.post("ops", "B@1")
+		r.wait(20 * time.Minute)
+		r.chat.Heal(ops)
+		r.post("ops", "-B@1")
+		r.wait(2 * time.Minute)
+		r.post("ops", "A")
+		r.wait(2 * time.Minute)
+		r.want(ops, "g first A", "g first A")
 	})
 }
 

@@ -81,7 +81,6 @@ func portion(q []queued, groups int) []queued {
 // story is what there is to tell of one group.
 type story struct {
 	group alert.Group
-	known incident.State // before it
 	out   incident.Outcome
 	taken []int64 // the notifications that it is the outcome of
 }
@@ -160,7 +159,7 @@ func fold(q *queued, known incident.State, read map[int64]incident.Notification,
 			notes, ids = append(notes, n), append(ids, id)
 		}
 	}
-	s := story{group: q.group, known: known, out: incident.Fold(known, notes, o), taken: q.ids()}
+	s := story{group: q.group, out: incident.Fold(known, notes, o), taken: q.ids()}
 	if s.out.Taken < len(ids) {
 		s.taken = s.taken[:slices.Index(s.taken, ids[s.out.Taken])]
 	}

@@ -168,7 +168,7 @@ func (l *loop) turn(ctx context.Context, s *Space) error {
 // find returns the Google space that the space leads to, or why that cannot be
 // found out: then an attempt has failed before it began.
 func (l *loop) find(ctx context.Context, s *Space) (string, *chat.Error) {
-	ctx, cancel := withTimeout(ctx, s)
+	ctx, cancel := s.WithTimeout(ctx)
 	defer cancel()
 	place, err := s.Chat.Find(ctx)
 	if err != nil {
@@ -193,7 +193,7 @@ func (l *loop) load(ctx context.Context) error {
 		}
 	}
 	l.planned, l.stale = planned, false
-	return l.supersedeAll(ctx)
+	return l.supersede(ctx)
 }
 
 // waitForPace waits until the place may be written to. It reports false when
@@ -297,7 +297,7 @@ func (l *loop) freeze(ctx context.Context, d *Delivery) error {
 		return err
 	}
 	l.planned = append(l.planned, d)
-	return l.supersede(ctx, d)
+	return l.supersede(ctx)
 }
 
 // remove takes a delivery that is settled or thawed out of the planned ones.

@@ -99,7 +99,7 @@ func (l *loop) settleSilent(ctx context.Context, space string, stories []story) 
 }
 
 func (s *story) plan(space *Space, place string, now time.Time) (*Delivery, error) {
-	return Plan(space, place, s.known, s.out, s.taken, now)
+	return Plan(space, place, s.out, s.taken, now)
 }
 
 // retell folds again what a delivery of one group covers. It returns nil where

@@ -155,8 +155,9 @@ func (l *loop) unfreeze(ctx context.Context, waiting []Waiting) (bool, error) {
 	return thawed, nil
 }
 
-// supersedeAll does for all planned deliveries what supersede does for one.
-func (l *loop) supersedeAll(ctx context.Context) error {
+// supersede forgets the planned updates of messages that a newer delivery edits
+// as well: the last one holds.
+func (l *loop) supersede(ctx context.Context) error {
 	last := make(map[string]*Delivery) // by the message that it edits
 	for _, d := range l.planned {      // the oldest first
 		for _, step := range d.Steps {
@@ -169,20 +170,7 @@ func (l *loop) supersedeAll(ctx context.Context) error {
 		}
 	}
 	for _, d := range slices.Clone(l.planned) {
-		if newer := last[d.Steps[0].Target]; d.isUpdate() && newer != d {
-			if err := l.supersede(ctx, newer); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// supersede forgets the planned updates of messages that a newer delivery edits
-// as well: the last one holds.
-func (l *loop) supersede(ctx context.Context, newer *Delivery) error {
-	for _, d := range slices.Clone(l.planned) {
-		if d.ID >= newer.ID || !d.isUpdate() || !newer.edits(d.Steps[0].Target) {
+		if !d.isUpdate() || last[d.Steps[0].Target] == d {
 			continue
 		}
 		if err := l.m.store.Thaw(ctx, l.lease, d); err != nil {

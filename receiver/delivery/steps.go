@@ -12,9 +12,8 @@ import (
 )
 
 // Plan turns an outcome with a telling into the delivery that tells it, ready
-// to be frozen. known is the state before it, covers are the notifications that
-// it is the outcome of.
-func Plan(s *Space, place string, known incident.State, out incident.Outcome, covers []int64, now time.Time) (*Delivery, error) {
+// to be frozen. covers are the notifications that it is the outcome of.
+func Plan(s *Space, place string, out incident.Outcome, covers []int64, now time.Time) (*Delivery, error) {
 	rendered := s.Renderer.Render([]incident.Telling{*out.Telling}, 0, now)
 	d := &Delivery{
 		Space: s.Name, Place: place, Status: Planned, Title: rendered.Title, Covers: covers,
@@ -24,11 +23,7 @@ func Plan(s *Space, place string, known incident.State, out incident.Outcome, co
 	state := out.State
 	to, action := thread(s.Threads, place, out, rendered.ThreadKey)
 	state.Thread = to
-	k := Known{Group: out.Telling.Group, State: state}
-	if known.ID == state.ID {
-		k.ThreadBefore = known.Thread
-	}
-	d.Known = []Known{k}
+	d.Known = []Known{{Group: out.Telling.Group, State: state, ThreadBefore: out.State.Thread}}
 	if s.Edits {
 		return d, d.planEdits(s, out, rendered, action, to)
 	}
