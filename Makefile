@@ -20,8 +20,9 @@ run: ## run the receiver against the built-in stand-in for Google Chat
 
 test: tools tidy lint unit fuzz e2e unchanged ## all that CI runs
 
-tools: ## install PostgreSQL and build the Alertmanagers that the tests run
+tools: ## install PostgreSQL and Chromium and build the Alertmanagers that the tests run
 	.ci/postgres
+	.ci/chromium
 	.ci/alertmanager
 
 tidy: ## check that go.mod and go.sum are tidy
