@@ -9,9 +9,7 @@ package webui
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -86,35 +84,28 @@ type Delivery struct {
 type UI struct {
 	status func(context.Context) (Status, error)
 	logger *slog.Logger
-	page   *template.Template
-	policy string
+	page   page
 }
 
 // New returns a UI over a function that tells the status at the moment.
 func New(status func(context.Context) (Status, error), logger *slog.Logger) *UI {
-	sum := sha256.Sum256([]byte(statusCSS))
 	return &UI{
 		status: status,
 		logger: logger,
-		page: template.Must(template.New("status").Funcs(template.FuncMap{
+		page: newPage("status", statusHTML, "", template.FuncMap{
 			"ago":     ago,
 			"pair":    func(now, at time.Time) moment { return moment{now, at} },
 			"stateOf": stateOf,
 			"lists":   lists,
 			"untold":  untold,
-			"stylesheet": func() template.CSS {
-				return template.CSS(statusCSS) //nolint:gosec // G203: it is a constant of ours
-			},
-		}).Parse(statusHTML)),
-		policy: "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-			"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+		}, baseCSS, statusCSS),
 	}
 }
 
 // Page answers with the status page.
 func (u *UI) Page(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Content-Security-Policy", u.policy)
-	u.answer(w, r, "text/html; charset=utf-8", func(b *bytes.Buffer, s Status) error { return u.page.Execute(b, s) })
+	w.Header().Set("Content-Security-Policy", u.page.policy)
+	u.answer(w, r, "text/html; charset=utf-8", func(b *bytes.Buffer, s Status) error { return u.page.template.Execute(b, s) })
 }
 
 // JSON answers with the status as a JSON object, a [Status].
