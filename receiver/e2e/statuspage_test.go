@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -10,43 +13,231 @@ import (
 	"alertchat/receiver/chat/chattest"
 )
 
-// hostile is a name of an alert that would be a script's beginning, were it
-// not shown as text.
-const hostile = `<img src=x onerror=alert(1)>`
+// hostileName is an alert's name that would be an element and run a script,
+// were it not shown as text.
+const hostileName = `<img src=x onerror=alert(1)>`
 
-// startRefused starts a receiver with two spaces, of which ops has refused a
-// message of the hostile alert for good.
-func startRefused(t *testing.T) (*googleChat, *flood) {
+// statusPage is the status page of a receiver with the spaces ops and other, in
+// a browser.
+type statusPage struct {
+	*page
+
+	t        *testing.T
+	chat     *googleChat
+	receiver *flood
+}
+
+// openStatusPage opens the page after Google Chat has refused messages of the
+// alerts for good.
+func openStatusPage(t *testing.T, refused []string, prepare ...chromedp.Action[chromedp.Void]) *statusPage {
 	t.Helper()
 	chat := startChat(t)
-	f := startFlood(t, buildAlertchat(t), chat, chat.config(toOps, "ops", "other"))
+	s := &statusPage{t: t, chat: chat, receiver: startFlood(t, buildAlertchat(t), chat, chat.config(toOps, "ops", "other"))}
 	chat.Inject(place("ops"), -1, chattest.Fault{Status: http.StatusBadRequest})
-	f.fire(t, hostile)
-	f.receiver.waitPage(t, "/metrics", `alertchat_dead_deliveries_total{reason="rejected",space="ops"} 1`)
-	return chat, f
-}
-
-// fire delivers a notification of one alert.
-func (f *flood) fire(t *testing.T, name string) {
-	t.Helper()
-	if err := f.deliver("", notification(name)); err != nil {
-		t.Fatal(err)
+	for i, name := range refused {
+		s.fire(name)
+		s.waitDead(i + 1)
 	}
-}
-
-func TestStatusPageShowsWhatIsDeadAndRetriesItWithoutScripts(t *testing.T) {
-	t.Parallel()
-	chat, f := startRefused(t)
-	page := startBrowser(t).open(t, "http://"+f.receiver.address+"/", withoutScripts())
-	page.waitText("main", hostile)
-
 	chat.Heal(place("ops"))
-	page.run(chromedp.Click(chromedp.CSS("form button")))
-	chat.wait(t, "ops", 1)
-	if at := eval[string](page, "location.pathname"); at != "/" {
-		t.Errorf("the button leads to %s, want the page", at)
+	s.page = startBrowser(t).open(t, "http://"+s.receiver.receiver.address+"/", prepare...)
+	return s
+}
+
+// fire delivers a notification of an alert.
+func (s *statusPage) fire(name string) {
+	s.t.Helper()
+	if err := s.receiver.deliver("", notification(name)); err != nil {
+		s.t.Fatal(err)
 	}
-	if text := page.text("main"); !strings.Contains(text, hostile) {
-		t.Errorf("the page lacks %q:\n%s", hostile, text)
+}
+
+// waitDead waits until so many messages have been given up in all.
+func (s *statusPage) waitDead(n int) {
+	s.t.Helper()
+	s.receiver.receiver.waitPage(s.t, "/metrics", fmt.Sprintf(`alertchat_dead_deliveries_total{reason="rejected",space="ops"} %d`, n))
+}
+
+// mark marks the document, and wantSame fails the test if another one has been
+// loaded since.
+func (s *statusPage) mark() { eval[bool](s.page, "window.marked = true") }
+
+func (s *statusPage) wantSame() {
+	s.t.Helper()
+	if !eval[bool](s.page, "window.marked === true") {
+		s.t.Error("the page was loaded anew")
 	}
+}
+
+// hurry has the page look for news at once, as when its tab is shown again.
+func (s *statusPage) hurry() {
+	eval[bool](s.page, `document.dispatchEvent(new Event("visibilitychange"))`)
+}
+
+// waitUpdate waits until the page is of a later second than now.
+func (s *statusPage) waitUpdate() {
+	s.t.Helper()
+	before := s.text("#now")
+	eventually(s.t, "the page is a later one", func() error {
+		s.hurry()
+		if now := s.text("#now"); now == before {
+			return fmt.Errorf("it is of %s", now)
+		}
+		return nil
+	})
+}
+
+// wantTitle fails the test if the tab has another title.
+func (s *statusPage) wantTitle(want string) {
+	s.t.Helper()
+	if title := eval[string](s.page, "document.title"); title != want {
+		s.t.Errorf("the title is %q, want %q", title, want)
+	}
+}
+
+// wantText fails the test if the hostile name is not shown as it is, or if it
+// has made an element.
+func (s *statusPage) wantText() {
+	s.t.Helper()
+	if text := s.text("main"); !strings.Contains(text, hostileName) {
+		s.t.Errorf("the page lacks %q:\n%s", hostileName, text)
+	}
+	if n := eval[int](s.page, `document.querySelectorAll("img").length`); n > 0 {
+		s.t.Errorf("the page has %d pictures, want none", n)
+	}
+}
+
+func TestStatusPageKeepsItselfUpToDate(t *testing.T) {
+	t.Parallel()
+	s := openStatusPage(t, nil)
+	s.waitText("header", "keeps itself up to date")
+	s.waitText("#summary", "No notification has arrived yet.")
+	s.mark()
+
+	s.chat.Inject(place("ops"), -1, chattest.Fault{Status: http.StatusServiceUnavailable})
+	s.fire(hostileName)
+	s.waitText("#summary", "1 of 2 spaces is failing: ops.")
+	s.wantTitle("1 failing · alertchat")
+	s.waitText("#space-0", "Failing since")
+	s.wantText()
+
+	s.chat.Heal(place("ops"))
+	s.chat.wait(t, "ops", 1)
+	s.hurry()
+	s.waitText("#summary", "No space is failing.")
+	s.waitText("#latest-0", "done")
+	s.wantTitle("alertchat")
+	s.wantText()
+	s.wantSame()
+}
+
+func TestStatusPageLeavesReadersAlone(t *testing.T) {
+	t.Parallel()
+	s := openStatusPage(t, []string{"First", "Second"}, view(360, 400, false))
+	s.mark()
+	const reader = `[document.activeElement.id, getSelection().toString(), document.getElementById("dead-0").open].join(" ")`
+	const top = `document.activeElement.getBoundingClientRect().top`
+	eval[bool](s.page, `(() => {
+		const button = document.querySelector("#dead-0 form button");
+		button.focus({preventScroll: true});
+		button.scrollIntoView({block: "center"});
+		getSelection().selectAllChildren(document.querySelector("#dead-0 tbody bdi"));
+		return true;
+	})()`)
+	before, height := eval[string](s.page, reader), eval[float64](s.page, top)
+	if !strings.Contains(before, "retry-") || !strings.Contains(before, "FIRING") || eval[float64](s.page, "scrollY") == 0 {
+		t.Fatalf("before anything is new the reader is at %q", before)
+	}
+
+	// What is new stands above.
+	s.chat.Inject(place("ops"), -1, chattest.Fault{Status: http.StatusServiceUnavailable})
+	s.fire("Third")
+	s.waitText("#summary", "1 of 2 spaces is failing: ops.")
+	if after := eval[string](s.page, reader); after != before {
+		t.Errorf("the reader was at %q, and is at %q when something is new", before, after)
+	}
+	if now := eval[float64](s.page, top); math.Abs(now-height) > 2 {
+		t.Errorf("what is read was %g px below the top, and is %g", height, now)
+	}
+
+	s.run(chromedp.Click(chromedp.CSS("#dead-0 summary")))
+	s.waitUpdate()
+	if eval[bool](s.page, `document.getElementById("dead-0").open`) {
+		t.Error("what the reader has folded is open again")
+	}
+	s.wantSame()
+}
+
+func TestStatusPageRetriesInPlace(t *testing.T) {
+	t.Parallel()
+	s := openStatusPage(t, []string{hostileName, "Another"})
+	s.mark()
+	s.waitText("#dead-0", hostileName)
+	s.wantTitle("2 given up · alertchat")
+	s.run(chromedp.Click(chromedp.CSS("#dead-0 tbody tr:last-child button")))
+	s.waitText("#dead-0 tbody tr:last-child", "Put back: it is tried again.")
+	s.chat.wait(t, "ops", 1)
+	s.hurry()
+	s.waitText("#latest-0", hostileName)
+	s.wantTitle("1 given up · alertchat")
+
+	// Its row stays for a while, so that one can read what has become of it.
+	eventually(t, "the row goes", func() error {
+		s.hurry()
+		if n := eval[int](s.page, `document.querySelectorAll("#dead-0 tbody tr").length`); n != 1 {
+			return fmt.Errorf("there are %d rows", n)
+		}
+		return nil
+	})
+
+	// Somebody else has been quicker, of which the console tells too.
+	s.allow("409")
+	id := strings.TrimPrefix(eval[string](s.page, `document.querySelector("#dead-0 button").id`), "retry-")
+	s.receiver.want(http.StatusOK, "/api/v1/deliveries/"+id+"/retry", "")
+	s.run(chromedp.Click(chromedp.CSS("#dead-0 button")))
+	s.waitText("#dead-0 tbody", "It was not put back: the delivery is not dead")
+	s.chat.wait(t, "ops", 2)
+	s.wantText()
+	s.wantSame()
+}
+
+func TestStatusPageIsCompleteWithoutScripts(t *testing.T) {
+	t.Parallel()
+	s := openStatusPage(t, []string{hostileName}, withoutScripts())
+	s.waitText("header", "load it again")
+	s.waitText("#summary", "1 message was given up.")
+	s.wantText()
+	s.run(chromedp.Click(chromedp.CSS("#dead-0 button")))
+	s.chat.wait(t, "ops", 1)
+	eventually(t, "the page shows what was sent", func() error {
+		if at := eval[string](s.page, "location.pathname"); at != "/" {
+			t.Fatalf("the button leads to %s, want the page", at)
+		}
+		s.run(chromedp.Click(chromedp.CSS("header a")), chromedp.WaitReady(chromedp.CSS("footer")))
+		if text := s.text("main"); !strings.Contains(text, "Deliveries to ops, the latest first: 1") || !strings.Contains(text, "done") {
+			return errors.New(text)
+		}
+		return nil
+	})
+	s.wantText()
+}
+
+func TestStatusPageSaysThatItIsNotConnected(t *testing.T) {
+	t.Parallel()
+	s := openStatusPage(t, []string{"Refused"})
+	s.mark()
+	s.allow("ERR_CONNECTION_REFUSED")
+	s.receiver.receiver.kill()
+	s.hurry()
+	s.waitText("#offline", "Not connected since 20")
+	s.run(chromedp.Click(chromedp.CSS("#dead-0 button")))
+	s.waitText("#dead-0 tbody", "It was not put back: there is no connection.")
+	s.receiver.receiver.start(t)
+	s.hurry()
+	eventually(t, "the page is connected again", func() error {
+		if !eval[bool](s.page, `document.getElementById("offline").hidden`) {
+			return errors.New("it says that it is not")
+		}
+		return nil
+	})
+	s.wantSame()
 }

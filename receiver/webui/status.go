@@ -2,8 +2,10 @@
 // JSON for programs.
 //
 // What the page shows comes from outside, such as alert names and what Google
-// Chat answered. It is shown as text, whatever it holds, and the page runs no
-// script and loads nothing.
+// Chat answered. It is shown as text, whatever it holds. The page loads nothing
+// but itself, and it is complete without a script. The one script that it may
+// run, which is its own, loads the page again every few seconds and changes
+// what has changed.
 package webui
 
 import (
@@ -15,7 +17,6 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
-	"slices"
 	"time"
 )
 
@@ -24,6 +25,9 @@ var statusHTML string
 
 //go:embed status.css
 var statusCSS string
+
+//go:embed status.js
+var statusJS string
 
 // Status is what there is to know of a running alertchat. None of its texts
 // holds a secret: anyone who reaches the page may read them.
@@ -39,7 +43,7 @@ type Status struct {
 	// Delivering is whether this process delivers. Of several that share a
 	// database one does, and the others stand by.
 	Delivering bool    `json:"delivering"`
-	Spaces     []Space `json:"spaces"` // in the order in which they are shown
+	Spaces     []Space `json:"spaces"` // in the order of the config
 }
 
 // Space is one configured space, or one that is gone from the config while
@@ -92,12 +96,12 @@ func New(status func(context.Context) (Status, error), logger *slog.Logger) *UI 
 	return &UI{
 		status: status,
 		logger: logger,
-		page: newPage("status", statusHTML, "", template.FuncMap{
-			"ago":     ago,
-			"pair":    func(now, at time.Time) moment { return moment{now, at} },
-			"stateOf": stateOf,
-			"lists":   lists,
-			"untold":  untold,
+		page: newPage("status", statusHTML, statusJS, template.FuncMap{
+			"ago":       ago,
+			"pair":      func(now, at time.Time) moment { return moment{now, at} },
+			"inOrder":   inOrder,
+			"summarize": summarize,
+			"untold":    untold,
 		}, baseCSS, statusCSS),
 	}
 }
@@ -159,63 +163,6 @@ func whole(s Status) Status {
 	}
 	s.Spaces = spaces
 	return s
-}
-
-// untold tells whether alertchat has seen no notification yet, as far as is
-// known.
-func untold(s Status) bool {
-	for _, space := range s.Spaces {
-		if space.Waiting+space.Planned+space.Dead+len(space.Deliveries) > 0 || !space.LastSuccess.IsZero() {
-			return false
-		}
-	}
-	return true
-}
-
-// state is how a space does, in a word for people and one for the stylesheet.
-type state struct{ Word, Class string }
-
-func stateOf(s Space, now time.Time) state {
-	switch {
-	case s.Removed:
-		return state{"removed", "idle"}
-	case !s.FailingSince.IsZero():
-		return state{"failing", "bad"}
-	case s.ThrottledUntil.After(now):
-		return state{"throttled", "warn"}
-	case s.Dead > 0:
-		return state{"gave up on some", "warn"}
-	case s.Waiting+s.Planned > 0:
-		return state{"delivering", "good"}
-	case s.LastSuccess.IsZero():
-		return state{"nothing sent yet", "idle"}
-	default:
-		return state{"working", "good"}
-	}
-}
-
-// list is a table of deliveries.
-type list struct {
-	Now        time.Time
-	Space      Space
-	Caption    string // before the space's name
-	Deliveries []Delivery
-	Of         int // how many there are, shown or not; 0 where that is not known
-}
-
-// lists returns a space's tables: first what was given up, since somebody must
-// look at it, and then the others. None is empty.
-func lists(now time.Time, s Space) []list {
-	dead := list{Now: now, Space: s, Caption: "Given up in", Of: s.Dead}
-	others := list{Now: now, Space: s, Caption: "Deliveries to"}
-	for _, d := range s.Deliveries {
-		if d.Status == "dead" {
-			dead.Deliveries = append(dead.Deliveries, d)
-		} else {
-			others.Deliveries = append(others.Deliveries, d)
-		}
-	}
-	return slices.DeleteFunc([]list{dead, others}, func(l list) bool { return len(l.Deliveries) == 0 })
 }
 
 // moment is a time that is shown together with how far away it is.

@@ -158,17 +158,21 @@ func parse(t *testing.T, page []byte) *html.Node {
 	return root
 }
 
-func TestPolicyAllowsTheStylesheetAndOwnFormsAndNothingElse(t *testing.T) {
+func TestPolicyAllowsThePageItselfAndNothingElse(t *testing.T) {
 	w := get(t, newUI(sample()).Page)
-	var style string
+	source := map[string]string{}
 	walk(parse(t, w.Body.Bytes()), func(n *html.Node) {
-		if n.Data == "style" && n.FirstChild != nil {
-			style += n.FirstChild.Data
+		if n.Data != "style" && n.Data != "script" || n.Type != html.ElementNode {
+			return
 		}
+		if source[n.Data] != "" || attribute(n, "src") != "" {
+			t.Errorf("there is more than one <%s>, or it is loaded", n.Data)
+		}
+		sum := sha256.Sum256([]byte(text(n)))
+		source[n.Data] = "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	})
-	sum := sha256.Sum256([]byte(style))
-	want := "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
-		"'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	want := "default-src 'none'; style-src " + source["style"] + "; script-src " + source["script"] +
+		"; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	if got := w.Header().Get("Content-Security-Policy"); got != want {
 		t.Errorf("policy = %q, want %q", got, want)
 	}
@@ -247,7 +251,8 @@ func TestTablesCanBeReadAloud(t *testing.T) {
 	walk(parse(t, get(t, newUI(sample()).Page).Body.Bytes()), func(n *html.Node) {
 		switch n.Data {
 		case "table":
-			if n.FirstChild == nil || n.FirstChild.NextSibling == nil || n.FirstChild.NextSibling.Data != "caption" {
+			captioned := n.FirstChild != nil && n.FirstChild.NextSibling != nil && n.FirstChild.NextSibling.Data == "caption"
+			if !captioned && !hasAttribute(n, "aria-labelledby") {
 				t.Errorf("a table has no caption")
 			}
 		case "th":
@@ -258,7 +263,7 @@ func TestTablesCanBeReadAloud(t *testing.T) {
 			if !hasAttribute(n, "data-label") {
 				t.Errorf("a cell has no label for narrow screens")
 			}
-		case "script", "iframe", "img", "link", "input":
+		case "iframe", "img", "link", "input":
 			t.Errorf("the page has an element %q", n.Data)
 		}
 	})
@@ -275,12 +280,12 @@ func attribute(n *html.Node, key string) string {
 	return ""
 }
 
-// text returns the text of a node and all below it.
+// text returns the text of a node and all below it, but for scripts.
 func text(n *html.Node) string {
 	var b strings.Builder
-	walk(n, func(n *html.Node) {
-		if n.Type == html.TextNode {
-			b.WriteString(n.Data)
+	walk(n, func(at *html.Node) {
+		if at.Type == html.TextNode && (at.Parent == n || at.Parent.Data != "script") {
+			b.WriteString(at.Data)
 		}
 	})
 	return b.String()
@@ -372,10 +377,10 @@ func TestPageSaysWhatIsTheMatter(t *testing.T) {
 		{"that a space is gone", func(_ *webui.Status, ops *webui.Space) { ops.Removed, ops.Kind = true, "" }, "Gone from the config.", ""},
 		{"how many more were given up", func(_ *webui.Status, ops *webui.Space) {
 			ops.Dead, ops.Deliveries = 3, []webui.Delivery{{ID: 1, Status: "dead"}, {ID: 2, Status: "done"}}
-		}, "Given up in ops, the latest first: 1 of 3", "of 0"},
+		}, "Given up in ops, the latest first: 1 of 3\n", "of 0"},
 		{"all that were given up", func(_ *webui.Status, ops *webui.Space) {
 			ops.Dead, ops.Deliveries = 1, []webui.Delivery{{ID: 1, Status: "dead"}}
-		}, "Given up in ops, the latest first\n", "Deliveries to"},
+		}, "Given up in ops, the latest first: 1\n", "Deliveries to"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s := webui.Status{
@@ -411,6 +416,97 @@ func TestWhatWasGivenUpStandsBeforeTheOthers(t *testing.T) {
 	})
 	if want := []string{"c", "a", "d", "b"}; !slices.Equal(titles, want) {
 		t.Errorf("titles in their order are %q, want %q", titles, want)
+	}
+}
+
+func TestPageSaysFirstWhatIsWorst(t *testing.T) {
+	ago := now.Add(-time.Minute)
+	for _, tt := range []struct {
+		name           string
+		change         func(s *webui.Status)
+		title, summary string
+		order          []string
+	}{
+		{"nothing has arrived", func(s *webui.Status) {
+			s.Spaces[0].LastSuccess = time.Time{}
+		}, "alertchat", "No notification has arrived yet.", []string{"a", "b", "c", "d"}},
+		{"all is well", func(*webui.Status) {}, "alertchat", "No space is failing.", []string{"a", "b", "c", "d"}},
+		{"one fails", func(s *webui.Status) {
+			s.Spaces[2].FailingSince = ago
+		}, "1 failing · alertchat", "1 of 4 spaces is failing: c.", []string{"c", "a", "b", "d"}},
+		{"the only one fails", func(s *webui.Status) {
+			s.Spaces = s.Spaces[:1]
+			s.Spaces[0].FailingSince = ago
+		}, "1 failing · alertchat", "The space is failing: a.", []string{"a"}},
+		{"of spaces that are gone none counts", func(s *webui.Status) {
+			s.Spaces[1].FailingSince, s.Spaces[3].Removed, s.Spaces[3].FailingSince = ago, true, ago
+		}, "1 failing · alertchat", "1 of 3 spaces is failing: b.", []string{"b", "a", "c", "d"}},
+		{"much is the matter", func(s *webui.Status) {
+			s.Spaces[1].FailingSince, s.Spaces[3].FailingSince = ago, ago
+			s.Spaces[0].Dead, s.Spaces[3].Dead = 7, 5
+			s.Spaces[2].ThrottledUntil = now.Add(time.Second)
+			s.ReloadError = "line 1: no"
+		}, "2 failing · alertchat", "2 of 4 spaces are failing: b, d. 1 space is throttled. 12 messages were given up. The config on disk is not in use.", []string{"b", "d", "c", "a"}},
+		{"a space is throttled", func(s *webui.Status) {
+			s.Spaces[1].ThrottledUntil = now.Add(time.Second)
+		}, "alertchat", "1 space is throttled.", []string{"b", "a", "c", "d"}},
+		{"a message was given up", func(s *webui.Status) {
+			s.Spaces[1].Dead = 1
+		}, "1 given up · alertchat", "1 message was given up.", []string{"b", "a", "c", "d"}},
+		{"nothing can be stored", func(s *webui.Status) {
+			s.StorageError = "disk full"
+		}, "storage failing · alertchat", "Nothing can be stored.", []string{"a", "b", "c", "d"}},
+		{"not all is known", func(s *webui.Status) {
+			s.ReadError = "no answer"
+		}, "incomplete · alertchat", "This page is incomplete.", []string{"a", "b", "c", "d"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := webui.Status{Now: now, Delivering: true}
+			for _, name := range []string{"a", "b", "c", "d"} {
+				s.Spaces = append(s.Spaces, webui.Space{Name: name})
+			}
+			s.Spaces[0].LastSuccess = ago
+			tt.change(&s)
+			var title, summary string
+			var order, links []string
+			walk(parse(t, get(t, newUI(s).Page).Body.Bytes()), func(n *html.Node) {
+				switch id := attribute(n, "id"); {
+				case n.Data == "title":
+					title = text(n)
+				case id == "summary":
+					summary = text(n)
+				case n.Data == "section" && strings.HasPrefix(id, "space-"):
+					order = append(order, s.Spaces[id[len("space-")]-'0'].Name)
+				case n.Data == "a" && strings.HasPrefix(attribute(n, "href"), "#space-"):
+					links = append(links, text(n))
+				}
+			})
+			if title != tt.title || summary != tt.summary {
+				t.Errorf("the title is %q and the summary %q, want %q and %q", title, summary, tt.title, tt.summary)
+			}
+			if !slices.Equal(order, tt.order) || !slices.Equal(links[len(links)-len(order):], tt.order) {
+				t.Errorf("spaces stand in the order %q, and in the table after %q, want %q", order, links, tt.order)
+			}
+		})
+	}
+}
+
+func TestLongListsAreFolded(t *testing.T) {
+	for count, want := range map[int]bool{1: true, 5: true, 6: false, 50: false} {
+		var deliveries []webui.Delivery
+		for i := range count {
+			deliveries = append(deliveries, webui.Delivery{ID: int64(i), Status: "done"})
+		}
+		open := false
+		page := get(t, newUI(webui.Status{Spaces: []webui.Space{{Name: "ops", Deliveries: deliveries}}}).Page).Body.Bytes()
+		walk(parse(t, page), func(n *html.Node) {
+			if n.Data == "details" {
+				open = slices.ContainsFunc(n.Attr, func(a html.Attribute) bool { return a.Key == "open" })
+			}
+		})
+		if open != want {
+			t.Errorf("a list of %d is open: %t, want %t", count, open, want)
+		}
 	}
 }
 
