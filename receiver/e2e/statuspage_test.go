@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -17,8 +18,8 @@ import (
 // were it not shown as text.
 const hostileName = `<img src=x onerror=alert(1)>`
 
-// statusPage is the status page of a receiver with the spaces ops and other, in
-// a browser.
+// statusPage is the status page of a receiver with the spaces other and ops, in
+// a browser. Alerts go to ops, whose elements have ids that end with 1.
 type statusPage struct {
 	*page
 
@@ -32,7 +33,7 @@ type statusPage struct {
 func openStatusPage(t *testing.T, refused []string, prepare ...chromedp.Action[chromedp.Void]) *statusPage {
 	t.Helper()
 	chat := startChat(t)
-	s := &statusPage{t: t, chat: chat, receiver: startFlood(t, buildAlertchat(t), chat, chat.config(toOps, "ops", "other"))}
+	s := &statusPage{t: t, chat: chat, receiver: startFlood(t, buildAlertchat(t), chat, chat.config(toOps, "other", "ops"))}
 	chat.Inject(place("ops"), -1, chattest.Fault{Status: http.StatusBadRequest})
 	for i, name := range refused {
 		s.fire(name)
@@ -112,35 +113,73 @@ func TestStatusPageKeepsItselfUpToDate(t *testing.T) {
 	s.waitText("header", "keeps itself up to date")
 	s.waitText("#summary", "No notification has arrived yet.")
 	s.mark()
+	s.run(chromedp.Focus(chromedp.CSS("#row-1 a")))
+	s.wantFirst("other")
 
 	s.chat.Inject(place("ops"), -1, chattest.Fault{Status: http.StatusServiceUnavailable})
 	s.fire(hostileName)
 	s.waitText("#summary", "1 of 2 spaces is failing: ops.")
+	s.wantFirst("ops")
+	if focused := eval[string](s.page, `document.activeElement.closest("tr")?.id ?? "nothing"`); focused != "row-1" {
+		t.Errorf("after its row has moved the focus is in %s, want row-1", focused)
+	}
 	s.wantTitle("1 failing · alertchat")
-	s.waitText("#space-0", "Failing since")
+	s.waitText("#space-1", "Failing since")
 	s.wantText()
 
 	s.chat.Heal(place("ops"))
 	s.chat.wait(t, "ops", 1)
 	s.hurry()
 	s.waitText("#summary", "No space is failing.")
-	s.waitText("#latest-0", "done")
+	s.waitText("#latest-1", "done")
 	s.wantTitle("alertchat")
 	s.wantText()
 	s.wantSame()
+}
+
+// wantFirst fails the test if another space stands first.
+func (s *statusPage) wantFirst(space string) {
+	s.t.Helper()
+	for _, selector := range []string{"tbody th", "section[id^=space-] h2 bdi"} {
+		if text := s.text(selector); text != space {
+			s.t.Errorf("%s says %q, want %q", selector, text, space)
+		}
+	}
+}
+
+func TestStatusPageRestsWhileNobodySeesIt(t *testing.T) {
+	t.Parallel()
+	s := openStatusPage(t, nil)
+	eval[bool](s.page, `(() => {
+		let hidden = true;
+		Object.defineProperty(document, "hidden", {get: () => hidden});
+		window.appear = () => !(hidden = false);
+		window.asked = 0;
+		const ask = window.fetch;
+		window.fetch = (...args) => { window.asked++; return ask(...args); };
+		return true;
+	})()`)
+	before := s.text("#now")
+	s.hurry()
+	elapse(t, 7*time.Second) // more than the page's pause
+	if n := eval[int](s.page, "window.asked"); n > 0 || s.text("#now") != before {
+		t.Errorf("the page has asked %d times while it was hidden, want 0", n)
+	}
+	eval[bool](s.page, "window.appear()")
+	s.waitUpdate()
 }
 
 func TestStatusPageLeavesReadersAlone(t *testing.T) {
 	t.Parallel()
 	s := openStatusPage(t, []string{"First", "Second"}, view(360, 400, false))
 	s.mark()
-	const reader = `[document.activeElement.id, getSelection().toString(), document.getElementById("dead-0").open].join(" ")`
+	const reader = `[document.activeElement.id, getSelection().toString(), document.getElementById("dead-1").open].join(" ")`
 	const top = `document.activeElement.getBoundingClientRect().top`
 	eval[bool](s.page, `(() => {
-		const button = document.querySelector("#dead-0 form button");
+		const button = document.querySelector("#dead-1 form button");
 		button.focus({preventScroll: true});
 		button.scrollIntoView({block: "center"});
-		getSelection().selectAllChildren(document.querySelector("#dead-0 tbody bdi"));
+		getSelection().selectAllChildren(document.querySelector("#dead-1 tbody bdi"));
 		return true;
 	})()`)
 	before, height := eval[string](s.page, reader), eval[float64](s.page, top)
@@ -159,9 +198,9 @@ func TestStatusPageLeavesReadersAlone(t *testing.T) {
 		t.Errorf("what is read was %g px below the top, and is %g", height, now)
 	}
 
-	s.run(chromedp.Click(chromedp.CSS("#dead-0 summary")))
+	s.run(chromedp.Click(chromedp.CSS("#dead-1 summary")))
 	s.waitUpdate()
-	if eval[bool](s.page, `document.getElementById("dead-0").open`) {
+	if eval[bool](s.page, `document.getElementById("dead-1").open`) {
 		t.Error("what the reader has folded is open again")
 	}
 	s.wantSame()
@@ -171,19 +210,19 @@ func TestStatusPageRetriesInPlace(t *testing.T) {
 	t.Parallel()
 	s := openStatusPage(t, []string{hostileName, "Another"})
 	s.mark()
-	s.waitText("#dead-0", hostileName)
+	s.waitText("#dead-1", hostileName)
 	s.wantTitle("2 given up · alertchat")
-	s.run(chromedp.Click(chromedp.CSS("#dead-0 tbody tr:last-child button")))
-	s.waitText("#dead-0 tbody tr:last-child", "Put back: it is tried again.")
+	s.run(chromedp.Click(chromedp.CSS("#dead-1 tbody tr:last-child button")))
+	s.waitText("#dead-1 tbody tr:last-child", "Put back: it is tried again.")
 	s.chat.wait(t, "ops", 1)
 	s.hurry()
-	s.waitText("#latest-0", hostileName)
+	s.waitText("#latest-1", hostileName)
 	s.wantTitle("1 given up · alertchat")
 
 	// Its row stays for a while, so that one can read what has become of it.
 	eventually(t, "the row goes", func() error {
 		s.hurry()
-		if n := eval[int](s.page, `document.querySelectorAll("#dead-0 tbody tr").length`); n != 1 {
+		if n := eval[int](s.page, `document.querySelectorAll("#dead-1 tbody tr").length`); n != 1 {
 			return fmt.Errorf("there are %d rows", n)
 		}
 		return nil
@@ -191,10 +230,10 @@ func TestStatusPageRetriesInPlace(t *testing.T) {
 
 	// Somebody else has been quicker, of which the console tells too.
 	s.allow("409")
-	id := strings.TrimPrefix(eval[string](s.page, `document.querySelector("#dead-0 button").id`), "retry-")
+	id := strings.TrimPrefix(eval[string](s.page, `document.querySelector("#dead-1 button").id`), "retry-")
 	s.receiver.want(http.StatusOK, "/api/v1/deliveries/"+id+"/retry", "")
-	s.run(chromedp.Click(chromedp.CSS("#dead-0 button")))
-	s.waitText("#dead-0 tbody", "It was not put back: the delivery is not dead")
+	s.run(chromedp.Click(chromedp.CSS("#dead-1 button")))
+	s.waitText("#dead-1 tbody", "It was not put back: the delivery is not dead")
 	s.chat.wait(t, "ops", 2)
 	s.wantText()
 	s.wantSame()
@@ -206,7 +245,7 @@ func TestStatusPageIsCompleteWithoutScripts(t *testing.T) {
 	s.waitText("header", "load it again")
 	s.waitText("#summary", "1 message was given up.")
 	s.wantText()
-	s.run(chromedp.Click(chromedp.CSS("#dead-0 button")))
+	s.run(chromedp.Click(chromedp.CSS("#dead-1 button")))
 	s.chat.wait(t, "ops", 1)
 	eventually(t, "the page shows what was sent", func() error {
 		if at := eval[string](s.page, "location.pathname"); at != "/" {
@@ -229,8 +268,8 @@ func TestStatusPageSaysThatItIsNotConnected(t *testing.T) {
 	s.receiver.receiver.kill()
 	s.hurry()
 	s.waitText("#offline", "Not connected since 20")
-	s.run(chromedp.Click(chromedp.CSS("#dead-0 button")))
-	s.waitText("#dead-0 tbody", "It was not put back: there is no connection.")
+	s.run(chromedp.Click(chromedp.CSS("#dead-1 button")))
+	s.waitText("#dead-1 tbody", "It was not put back: there is no connection.")
 	s.receiver.receiver.start(t)
 	s.hurry()
 	eventually(t, "the page is connected again", func() error {

@@ -11,6 +11,7 @@
   const retrying = new Set(); // forms
   const offline = document.getElementById("offline");
   let timer, wait = pause, loading = false;
+  let overtaken = false; // whether what is being loaded is of before a retry
 
   // here is the page's address without a name and a password, which fetch
   // would not take.
@@ -35,6 +36,11 @@
     loading = true;
     const fresh = await load();
     loading = false;
+    if (overtaken) {
+      overtaken = false;
+      refresh();
+      return;
+    }
     wait = fresh ? pause : Math.min(2 * wait, longestPause);
     timer = setTimeout(refresh, wait);
     if (!fresh) {
@@ -155,6 +161,7 @@
       form.hidden = true;
       if (hadFocus) form.closest("section").querySelector("h2").focus({ preventScroll: true });
     }
+    overtaken = loading;
     refresh();
   }
 
