@@ -73,9 +73,9 @@ route: {space: ops, routes: [{matchers: ['alertname="B"'], space: flat}]}
 		thread         string // the key of the first message; "id" for that of an incident
 		text           string
 	}{
-		{"ops", twoAlerts, "id", "🔴 A · 2 FIRING · c"},
+		{"ops", twoAlerts, "id", "🔴 A · 2 FIRING\ns: 1 (and 1 more)\n📍 c"},
 		{"ops", oneResolved, "id", "✅ A · RESOLVED"},
-		{"clusters", twoAlerts, "c", "🔴 A · 2 FIRING · c"},
+		{"clusters", twoAlerts, "c", "🔴 A · 2 FIRING\ns: 1 (and 1 more)\n📍 c"},
 		{"flat", twoAlerts, "", "2 flat"}, // past the tree
 	} {
 		d, err := s.Render(c.space, []byte(c.payload), now())

@@ -66,6 +66,36 @@ type Section struct {
 	Widgets                   []Widget         `json:"widgets,omitempty"`
 }
 
+// Widgets returns how many widgets the card has, with those inside of others.
+// Without a card there are none.
+func (c *Card) Widgets() int {
+	total := 0
+	if c != nil {
+		for _, s := range c.Sections {
+			total += CountWidgets(s.Widgets)
+		}
+	}
+	return total
+}
+
+// CountWidgets counts widgets and those inside of them, as [MaxWidgets] does.
+func CountWidgets(widgets []Widget) int {
+	total := len(widgets)
+	for _, w := range widgets {
+		if w.Columns != nil {
+			for _, c := range w.Columns.ColumnItems {
+				total += CountWidgets(c.Widgets)
+			}
+		}
+		if w.Carousel != nil {
+			for _, c := range w.Carousel.CarouselCards {
+				total += CountWidgets(c.Widgets) + CountWidgets(c.FooterWidgets)
+			}
+		}
+	}
+	return total
+}
+
 // CollapseControl replaces a section's "show more" by buttons.
 type CollapseControl struct {
 	HorizontalAlignment string  `json:"horizontalAlignment,omitempty"`

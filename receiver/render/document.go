@@ -281,7 +281,7 @@ func (s *rendering) fit(m *chat.Message) error {
 			return err
 		}
 		size -= len(body)
-		widgets -= countWidgets([]chat.Widget{w})
+		widgets -= chat.CountWidgets([]chat.Widget{w})
 		dropped++
 	}
 	if dropped > 0 {
@@ -297,31 +297,9 @@ func (s *rendering) fit(m *chat.Message) error {
 func measure(m *chat.Message) (size, widgets int, err error) {
 	body, err := json.Marshal(m)
 	for _, c := range m.CardsV2 {
-		n := 0
-		for _, section := range c.Card.Sections {
-			n += countWidgets(section.Widgets)
-		}
-		widgets = max(widgets, n)
+		widgets = max(widgets, c.Card.Widgets())
 	}
 	return len(body), widgets, err
-}
-
-// countWidgets counts widgets and those inside of them.
-func countWidgets(widgets []chat.Widget) int {
-	n := len(widgets)
-	for _, w := range widgets {
-		if w.Columns != nil {
-			for _, c := range w.Columns.ColumnItems {
-				n += countWidgets(c.Widgets)
-			}
-		}
-		if w.Carousel != nil {
-			for _, c := range w.Carousel.CarouselCards {
-				n += countWidgets(c.Widgets) + countWidgets(c.FooterWidgets)
-			}
-		}
-	}
-	return n
 }
 
 // lastWidget takes the last widget out of a message; a card that is left

@@ -184,7 +184,7 @@ func TestAWholeMessage(t *testing.T) {
 		{"of text only", `{"text": {{ quote .CommonLabels.x }}}`, `{"text":"\"\u003c/b\u003e{"}`, false},
 		{
 			"with a card gets texts for the phone", `{"cardsV2":[{"card":{"header":{"title":{{ include "chat.title" . | quote }}}}}]}`,
-			`{"text":"🔴 InstanceDown · FIRING · critical · prod-eu-1 · node-0000.example.org:9100\nInstance node-0000 is down","fallbackText":"🔴 InstanceDown","cardsV2":[{"card":{"header":{"title":"🔴 InstanceDown"}}}]}`, false,
+			`{"text":"🔴 InstanceDown · FIRING · critical\nInstance node-0000 is down\n📍 prod-eu-1 · node-0000.example.org:9100","fallbackText":"🔴 InstanceDown","cardsV2":[{"card":{"header":{"title":"🔴 InstanceDown"}}}]}`, false,
 		},
 		{
 			"may use Chat's other names", `{"text":"a","fallback_text":"b","cards_v2":[{"card_id":"c","card":{"sections":[{"widgets":[{"text_paragraph":{"text":"d"}}]}]}}]}`,

@@ -3,6 +3,7 @@ package render
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -189,15 +190,20 @@ func (s *rendering) message(f fixed, p *part, omitted int, remarks []string) *ch
 		}
 	}
 	var top chat.Section
-	for _, text := range append([]string{f.summary}, remarks...) {
+	own := []string{f.summary}
+	if len(s.data.Alerts) == 1 {
+		// What is of the group and what is of its alert is the same to the reader.
+		own, p = slices.Concat(own, p.firing, p.resolved), &part{}
+	}
+	for _, text := range append(own, remarks...) {
 		if text != "" {
 			top.Widgets = append(top.Widgets, paragraph(text))
 		}
 	}
 	add(top)
 	firing, resolved := count(s.data)
-	add(alerts("🔴 Firing", firing, p.firing, len(s.data.Alerts)))
-	add(alerts("✅ Resolved", resolved, p.resolved, len(s.data.Alerts)))
+	add(alerts("🔴 Firing", firing, p.firing))
+	add(alerts("✅ Resolved", resolved, p.resolved))
 	if omitted > 0 {
 		add(chat.Section{Widgets: []chat.Widget{paragraph(s.more(omitted))}})
 	}
@@ -218,14 +224,11 @@ func paragraph(text string) chat.Widget {
 	return chat.Widget{TextParagraph: &chat.TextParagraph{Text: text}}
 }
 
-// alerts lays out a section of alerts. A group of one needs no header.
-func alerts(name string, count int, texts []string, all int) chat.Section {
-	var section chat.Section
+// alerts lays out a section of alerts.
+func alerts(name string, count int, texts []string) chat.Section {
+	section := chat.Section{Header: fmt.Sprintf("<b>%s (%d)</b>", name, count)}
 	for _, text := range texts {
 		section.Widgets = append(section.Widgets, paragraph(text))
-	}
-	if all > 1 {
-		section.Header = fmt.Sprintf("<b>%s (%d)</b>", name, count)
 	}
 	if len(texts) > visibleAlerts+1 {
 		section.Collapsible, section.UncollapsibleWidgetsCount = true, visibleAlerts

@@ -125,7 +125,7 @@ func TestATemplateOfTheUserReplacesTheBuiltinOne(t *testing.T) {
 	one := oneAlert(t, nil, nil)
 	for _, c := range []struct{ name, file, want string }{
 		{"another text", `{{ define "chat.text" }}mine: {{ .Status }}{{ end }}`, "mine: firing"},
-		{"a part that the built-in text calls", `{{ define "chat.status" }}AUA{{ end }}`, "🔴 InstanceDown · AUA · critical · prod-eu-1 · node-0000.example.org:9100\nInstance node-0000 is down"},
+		{"a part that the built-in text calls", `{{ define "chat.status" }}AUA{{ end }}`, "🔴 InstanceDown · AUA · critical\nInstance node-0000 is down\n📍 prod-eu-1 · node-0000.example.org:9100"},
 		{"an empty one", `{{ define "chat.where" }}{{ end }}`, "🔴 InstanceDown · FIRING · critical\nInstance node-0000 is down"},
 	} {
 		got := textOf(t, render.Builtin().Text, one, render.File{Name: "mine.tmpl", Text: c.file})
