@@ -33,17 +33,17 @@ func TestCheckCommand(t *testing.T) {
 		stdout, stderr   string
 		faults, warnings int
 	}{
-		{"a right config", right, exitOK, "config.yml: 1 space, 10 samples rendered: no faults\n", "", 0, 0},
+		{"a right config", right, exitOK, "config.yml: 1 space, 11 samples rendered: no faults\n", "", 0, 0},
 		{
 			"a config with a warning", odd, exitOK,
 			"warning: config.yml:2: spaces[0].max_parts: has no effect beside card: none, which is one message\n" +
-				"config.yml: 1 space, 10 samples rendered: no faults, 1 warning\n", "", 0, 1,
+				"config.yml: 1 space, 11 samples rendered: no faults, 1 warning\n", "", 0, 1,
 		},
 		{
 			"a config with a fault", wrong, exitFailed,
 			"config.yml:2: spaces[0].text: <.Nothing>: there is no field Nothing here; docs/reference.md lists those there are (sample firing)\n" +
 				"warning: config.yml:2: spaces[0].max_parts: has no effect beside card: none, which is one message\n",
-			"alertchat: config.yml: 1 space, 10 samples rendered: 1 fault, 1 warning\n", 1, 1,
+			"alertchat: config.yml: 1 space, 11 samples rendered: 1 fault, 1 warning\n", 1, 1,
 		},
 		{
 			"a config that cannot be loaded", "spaces: []\n", exitFailed,

@@ -33,7 +33,7 @@ func (s Sample) Body() ([]byte, error) {
 // Names returns the names of all samples, in the order of [All], which takes
 // longer.
 func Names() []string {
-	return []string{"firing", repeat, "group", "mixed", "many", "bare", "hostile", thousand, "resolved"}
+	return []string{"firing", repeat, "group", "mixed", "many", "bare", "foreign", "hostile", thousand, "resolved"}
 }
 
 // ByName returns the sample with that name; ok is false where there is none.
@@ -93,6 +93,7 @@ func All(now time.Time) []Sample {
 		{"many", "fifty alerts of one group", many(50, started)},
 		{"bare", "an alert without annotations", payload("first notification",
 			one(template.KV{"alertname": "Watchdog"}, template.KV{}, started, time.Time{}))},
+		{"foreign", "text from right to left, and words that fit no line", foreign(started)},
 		{"hostile", "labels that try to break the card", hostile(started)},
 		{thousand, "a thousand alerts of one group", many(1000, started)},
 		{"resolved", "the end of the first alert", payload("all alerts resolved", disk(now))},
@@ -102,6 +103,25 @@ func All(now time.Time) []Sample {
 // Flood returns a group of n alerts, for trying out limits.
 func Flood(n int, now time.Time) Sample {
 	return Sample{"flood", strconv.Itoa(n) + " alerts of one group", many(n, now.UTC().Add(-7*time.Minute))}
+}
+
+// Storm returns n groups of few alerts each, as when a whole cluster goes down.
+func Storm(n int, now time.Time) []Sample {
+	now = now.UTC().Truncate(time.Second)
+	names := []string{"TargetDown", "HighLatency", "PodNotReady", "QueueGrows", "CertificateExpires"}
+	severities := []string{"critical", "warning", "warning", "info", "warning"}
+	storm := make([]Sample, n)
+	for i := range storm {
+		service := fmt.Sprintf("service-%02d", i)
+		a := one(template.KV{
+			"alertname": names[i%len(names)], "severity": severities[i%len(names)], "cluster": "prod-eu-1", "service": service,
+		}, template.KV{"summary": names[i%len(names)] + " of " + service}, now.Add(-time.Duration(i)*time.Second), time.Time{})
+		p := payload("first notification", a)
+		p.GroupKey = fmt.Sprintf("{}:{alertname=%q, service=%q}", names[i%len(names)], service)
+		p.GroupLabels["service"] = service
+		storm[i] = Sample{"storm", "many groups at once", p}
+	}
+	return storm
 }
 
 // Named returns an alert that has each of the names among its labels and its
@@ -133,6 +153,16 @@ func many(n int, started time.Time) *alert.Payload {
 		}, started.Add(time.Duration(i)*time.Second/10), time.Time{})
 	}
 	return payload("first notification", alerts...)
+}
+
+func foreign(started time.Time) *alert.Payload {
+	return payload("first notification", one(template.KV{
+		"alertname": "امتلاء القرص", "severity": "warning", "cluster": "prod-me-1",
+		"instance": "ingress-nginx-controller-admission-7d4f8b9c6d5e4f3a2b1c0d9e8f7a6b5c.ingress-nginx.svc.cluster.example.org:10254",
+	}, template.KV{
+		"summary":     "القرص ممتلئ بنسبة 95٪ على الخادم db-0",
+		"description": "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 ← 磁盘已满, הדיסק מלא",
+	}, started, time.Time{}))
 }
 
 func hostile(started time.Time) *alert.Payload {
