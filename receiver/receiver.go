@@ -140,6 +140,10 @@ func New(o Options) (*Receiver, error) {
 	return r, nil
 }
 
+// Setup returns what is in use, and why the files as they are now cannot be
+// loaded; nil where they are what is in use.
+func (r *Receiver) Setup() (*Setup, error) { return r.setup.Load(), r.lastReloadError() }
+
 // Handler answers HTTP requests.
 func (r *Receiver) Handler() http.Handler { return r.handler }
 

@@ -60,6 +60,9 @@ type Setup struct {
 	loadedAt  time.Time
 }
 
+// LoadedAt returns when the setup was made.
+func (s *Setup) LoadedAt() time.Time { return s.loadedAt }
+
 // account is whose access tokens can be shared: those of the same credentials,
 // fetched on the same way.
 type account struct {
@@ -163,15 +166,11 @@ func newRenderers(c *config.Config, o LoadOptions) (map[string]*renderer, []conf
 }
 
 func loadTemplates(c *config.Config) (*render.Set, error) {
-	o := render.Options{DecodeYAML: config.DecodeYAML, LineOf: config.LineOf}
-	for _, name := range c.Templates {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		o.Files = append(o.Files, render.File{Name: name, Text: string(text)})
+	files, err := templateFiles(c)
+	if err != nil {
+		return nil, err
 	}
-	return render.Load(o)
+	return loadFiles(files)
 }
 
 // add builds what delivers to the space with the given index.

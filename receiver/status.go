@@ -57,14 +57,7 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 		health, err = r.store.Health(ctx)
 		noteError(err)
 	}
-	for i := range setup.config.Spaces {
-		c := &setup.config.Spaces[i]
-		kind := "webhook"
-		if c.App != nil {
-			kind = "app"
-		}
-		s.Spaces = append(s.Spaces, webui.Space{Name: c.Name, Kind: kind, Place: setup.place(c), Fallback: c.FallbackSpace})
-	}
+	s.Spaces = setup.Spaces()
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		if setup.spaces[name] == nil {
 			s.Spaces = append(s.Spaces, webui.Space{Name: name, Removed: true})
@@ -79,6 +72,20 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 		show(&s.Spaces[i], counts[s.Spaces[i].Name], health[s.Spaces[i].Name], history)
 	}
 	return s, nil
+}
+
+// Spaces returns the spaces of the config in its order, without how they do.
+func (s *Setup) Spaces() []webui.Space {
+	spaces := make([]webui.Space, len(s.config.Spaces))
+	for i := range s.config.Spaces {
+		c := &s.config.Spaces[i]
+		kind := "webhook"
+		if c.App != nil {
+			kind = "app"
+		}
+		spaces[i] = webui.Space{Name: c.Name, Kind: kind, Place: s.place(c), Fallback: c.FallbackSpace}
+	}
+	return spaces
 }
 
 // show fills in how a space is doing.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"alertchat/receiver/alert"
+	"alertchat/receiver/chat"
 	"alertchat/receiver/delivery"
 	"alertchat/receiver/incident"
 	"alertchat/receiver/render"
@@ -21,6 +22,7 @@ import (
 // has no bodies where the space is not told of such a payload at all.
 type Draft struct {
 	Space string
+	Door  chat.Door // by which its bodies go to Google Chat
 	// Remarks say what was mended or cut, and why; one line each.
 	Remarks []string
 	// Failures say which templates failed; the built-in ones took their place.
@@ -43,39 +45,50 @@ func (d *Draft) Bodies() []json.RawMessage {
 // of the payload's group, by the way that a notification goes. The routing tree
 // is not asked: it is as if the payload were posted to /alertmanager/{space}.
 func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, error) {
-	i, known, err := s.space(space)
+	i, _, err := s.space(space)
 	if err != nil {
 		return nil, err
 	}
-	p, err := decodePayload(payload)
+	d, failures, err := s.render(i, s.renderers[space].of, payload, now)
 	if err != nil {
 		return nil, err
-	}
-	d := &Draft{Space: space}
-	out := incident.Fold(incident.State{}, []incident.Notification{{Payload: p, ReceivedAt: now}}, known.Told)
-	if out.Telling == nil {
-		d.Remarks = []string{s.at(i, "spaces["+space+"].send_resolved", "all alerts are resolved, and this space is not told of ends: nothing is sent")}
-		return d, nil
-	}
-	var notes []render.Note
-	var failures []render.Failure
-	as := *known
-	as.Renderer = watched{s.renderers[space].of, func(m render.Rendered) {
-		notes, failures = append(notes, m.Notes...), append(failures, m.Failures...)
-	}}
-	// The place only matters to what is stored.
-	planned, err := delivery.Plan(&as, "", out, nil, now)
-	if err != nil {
-		return nil, err
-	}
-	d.steps = planned.Steps
-	for _, n := range notes {
-		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
 	}
 	for j := range failures {
 		d.Failures = append(d.Failures, s.failure(i, &failures[j]))
 	}
 	return d, nil
+}
+
+// render makes a draft, without its Failures, for the space with the given
+// index by one of its renderers.
+func (s *Setup) render(i int, of *render.Renderer, payload []byte, now time.Time) (*Draft, []render.Failure, error) {
+	p, err := decodePayload(payload)
+	if err != nil {
+		return nil, nil, err
+	}
+	space := s.config.Spaces[i].Name
+	as := *s.spaces[space]
+	d := &Draft{Space: space, Door: door(&s.config.Spaces[i])}
+	out := incident.Fold(incident.State{}, []incident.Notification{{Payload: p, ReceivedAt: now}}, as.Told)
+	if out.Telling == nil {
+		d.Remarks = []string{s.at(i, "spaces["+space+"].send_resolved", "all alerts are resolved, and this space is not told of ends: nothing is sent")}
+		return d, nil, nil
+	}
+	var notes []render.Note
+	var failures []render.Failure
+	as.Renderer = watched{of, func(m render.Rendered) {
+		notes, failures = append(notes, m.Notes...), append(failures, m.Failures...)
+	}}
+	// The place only matters to what is stored.
+	planned, err := delivery.Plan(&as, "", out, nil, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	d.steps = planned.Steps
+	for _, n := range notes {
+		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
+	}
+	return d, failures, nil
 }
 
 // Text makes a message of a text of the user's own. It stands in no thread.
@@ -92,7 +105,7 @@ func (s *Setup) Text(space, text string) (*Draft, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode a message: %w", err)
 	}
-	d := &Draft{Space: space, steps: []delivery.Step{{Action: delivery.Create, Body: body, RequestID: rand.Text()}}}
+	d := &Draft{Space: space, Door: door(&s.config.Spaces[i]), steps: []delivery.Step{{Action: delivery.Create, Body: body, RequestID: rand.Text()}}}
 	for _, n := range notes {
 		d.Remarks = append(d.Remarks, n.Where+": "+n.What)
 	}
@@ -110,7 +123,20 @@ func (s *Setup) space(name string) (int, *delivery.Space, error) {
 	return 0, nil, fmt.Errorf("no space of the config is called %q; there are: %s", name, strings.Join(slices.Sorted(maps.Keys(s.spaces)), ", "))
 }
 
-// decodePayload reads a payload. Its error tells the line.
+// PayloadError is a payload that cannot be read, with the place.
+type PayloadError struct {
+	Line, Column int // from 1 on, the column in bytes
+	Err          error
+}
+
+// Error returns the line and the cause.
+func (e *PayloadError) Error() string { return fmt.Sprintf("line %d: %v", e.Line, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PayloadError) Unwrap() error { return e.Err }
+
+// decodePayload reads a payload. Where it fails at a place, its error is a
+// [PayloadError].
 func decodePayload(body []byte) (*alert.Payload, error) {
 	p, err := alert.Decode(body)
 	offset := int64(0)
@@ -120,7 +146,9 @@ func decodePayload(body []byte) (*alert.Payload, error) {
 		offset = value.Offset
 	}
 	if offset = min(offset, int64(len(body))); offset > 0 {
-		return nil, fmt.Errorf("line %d: %w", 1+bytes.Count(body[:offset], []byte("\n")), err)
+		before := body[:offset]
+		column := len(before) - 1 - bytes.LastIndexByte(before, '\n')
+		return nil, &PayloadError{Line: 1 + bytes.Count(before, []byte("\n")), Column: max(column, 1), Err: err}
 	}
 	return p, err
 }
