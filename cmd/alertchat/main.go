@@ -106,7 +106,7 @@ func commandLine(env environment, logging *promslog.Config, terminate func(code 
 	promslogflag.AddFlags(app, logging)
 	return app, map[string]command{
 		"serve":       newServe(app),
-		"preview":     newPreview(app),
+		"preview":     newPreviewer(app),
 		"render":      newRender(app),
 		"send":        newSend(app),
 		"check":       newCheck(app),

@@ -95,10 +95,10 @@ func TestPreviewShowsTheSamples(t *testing.T) {
 		t.Fatalf("exit code %d: %s", code, errs)
 	}
 	for _, want := range []string{
-		"nothing is sent to Google",
+		"Nothing is sent to Google",
 		"space on-call: a new thread",
 		"space on-call: a reply in a thread", // the end of the first alert
-		"space ops: a reply in a thread",
+		"space shop: an edited message",
 		"DiskWillFill",
 		"[Runbook] https://runbooks.example.org/DiskWillFill",
 		"RESOLVED",
@@ -118,8 +118,6 @@ func TestPreviewShowsTheSamples(t *testing.T) {
 }
 
 func TestPreviewTellsEditsFromNewMessages(t *testing.T) {
-	google := newStandIn()
-	google.names["spaces/OPS"] = "ops"
 	messages := make(chan chattest.Message, 3)
 	first := chattest.Message{Space: "spaces/OPS", Body: []byte(`{"text":"x"}`), Versions: make([]chattest.Version, 1)}
 	reply, edited := first, first
@@ -130,7 +128,7 @@ func TestPreviewTellsEditsFromNewMessages(t *testing.T) {
 	}
 	close(messages)
 	var out strings.Builder
-	printMessages(&out, google, messages)
+	printMessages(&out, func(string) string { return "ops" }, messages)
 	var got []string
 	for _, line := range regexp.MustCompile(`<<< .*`).FindAllString(out.String(), -1) {
 		got = append(got, strings.SplitAfter(line, ", ")[1])

@@ -10,55 +10,40 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
-	"github.com/prometheus/client_golang/prometheus"
 
-	"alertchat/receiver"
 	"alertchat/receiver/chat"
 	"alertchat/receiver/chat/chattest"
 	"alertchat/receiver/httpapi"
+	"alertchat/receiver/preview"
 	"alertchat/receiver/sample"
 )
-
-// previewConfig is what the preview runs with where no config is given.
-const previewConfig = `spaces:
-  - name: ops
-    webhook_url: https://chat.googleapis.com/v1/spaces/OPS/messages?key=preview&token=preview
-  - name: on-call
-    webhook_url: https://chat.googleapis.com/v1/spaces/ONCALL/messages?key=preview&token=preview
-route:
-  space: ops
-  routes:
-    - matchers: ['severity="critical"']
-      space: on-call
-`
 
 // idlePoll is how often the preview looks whether all is delivered.
 const idlePoll = 50 * time.Millisecond
 
-// preview runs the whole receiver against a stand-in for Google Chat and
-// prints what arrives there.
-type preview struct {
+// previewer runs the whole receiver against a stand-in for Google Chat. It prints
+// what arrives there, and has a page that shows it.
+type previewer struct {
 	configFile string
 	address    string
 	once       bool
 }
 
-func newPreview(app *kingpin.Application) *preview {
-	p := &preview{}
-	c := app.Command("preview", "Run the receiver against a built-in stand-in for Google Chat, post sample alerts to it, and print the messages. It needs no Google account and sends nothing to Google.")
-	c.Flag("config.file", "A configuration to try out; its spaces all lead to the stand-in. Without it, a built-in one with two spaces is used.").PlaceHolder("FILE").StringVar(&p.configFile)
-	c.Flag("web.listen-address", "Where to listen for more alerts. It must be a loopback address.").Default("127.0.0.1:9098").StringVar(&p.address)
+func newPreviewer(app *kingpin.Application) *previewer {
+	p := &previewer{}
+	c := app.Command("preview", "Run the receiver against a built-in stand-in for Google Chat, with a page that shows its spaces and in which templates can be tried out; post sample alerts to it, and print the messages, too. It needs no Google account and sends nothing to Google.")
+	c.Flag("config.file", "A configuration to try out; its spaces all lead to the stand-in. Without it, a built-in one with three spaces is used.").PlaceHolder("FILE").StringVar(&p.configFile)
+	c.Flag("web.listen-address", "Where to listen for browsers and more alerts. It must be a loopback address.").Default("127.0.0.1:9098").StringVar(&p.address)
 	c.Flag("once", "End when the samples are delivered.").BoolVar(&p.once)
 	return p
 }
 
-func (p *preview) run(ctx context.Context, env environment) (err error) {
+func (p *previewer) run(ctx context.Context, env environment) (err error) {
 	env.stdout = &lineWriter{to: env.stdout}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -71,52 +56,30 @@ func (p *preview) run(ctx context.Context, env environment) (err error) {
 		case <-ctx.Done():
 		}
 	}()
-	folder, err := os.MkdirTemp("", "alertchat-preview-")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	configFile := p.configFile
-	if configFile == "" {
-		configFile = filepath.Join(folder, "config.yml")
-		if err := os.WriteFile(configFile, []byte(previewConfig), 0o600); err != nil {
-			return err
-		}
-	}
 	listener, err := loopback(ctx, p.address)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
-	google := newStandIn()
-	if err := google.listen(ctx); err != nil {
-		return err
-	}
-	defer google.close()
-
-	app, err := receiver.New(receiver.Options{ //nolint:contextcheck // the storage lives until Close, not until a context ends
-		ConfigFile:  configFile,
-		StoragePath: filepath.Join(folder, "data"),
-		Logger:      env.log,
-		Registry:    prometheus.NewRegistry(),
-		StandIn:     google,
-	})
+	running, err := preview.New(ctx, preview.Options{ConfigFile: p.configFile, Logger: env.log})
 	if err != nil {
 		return err
 	}
-	return p.serve(ctx, env, app, google, listener)
+	return errors.Join(p.serve(ctx, env, running, listener), running.Close(ctx))
 }
 
 // serve runs the receiver and shows what arrives in Google Chat's place, until
 // ctx ends or, with --once, all is shown.
-func (p *preview) serve(ctx context.Context, env environment, app *receiver.Receiver, google *standIn, listener net.Listener) error {
+func (p *previewer) serve(ctx context.Context, env environment, of *preview.Preview, listener net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	server := httpapi.Server(app.Handler(), env.log)
+	server := httpapi.Server(of.Handler(), env.log)
+	// Pages stay connected; they end with the preview.
+	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	var running sync.WaitGroup
-	printed := google.chat.Watch(ctx)
-	running.Go(func() { printMessages(env.stdout, google, printed) })
-	running.Go(func() { app.Run(ctx, nil) })
+	printed := of.Watch(ctx)
+	running.Go(func() { printMessages(env.stdout, of.SpaceOf, printed) })
+	running.Go(func() { of.Run(ctx) })
 	running.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			env.log.Error("The server ended", "err", err)
@@ -124,7 +87,7 @@ func (p *preview) serve(ctx context.Context, env environment, app *receiver.Rece
 		}
 	})
 	address := "http://" + listener.Addr().String()
-	fmt.Fprintf(env.stdout, "alertchat preview: listening on %s; nothing is sent to Google.\n\n", address)
+	fmt.Fprintf(env.stdout, "alertchat preview: open %s%s in a browser. Nothing is sent to Google.\n\n", address, preview.Path)
 	err := p.show(ctx, env, address)
 	if errors.Is(err, context.Canceled) {
 		err = nil // the user's Ctrl-C
@@ -132,11 +95,11 @@ func (p *preview) serve(ctx context.Context, env environment, app *receiver.Rece
 	cancel()
 	err = errors.Join(err, server.Close())
 	running.Wait()
-	return errors.Join(err, app.Close(context.WithoutCancel(ctx)))
+	return err
 }
 
 // show posts the samples, and then waits for the user's own.
-func (p *preview) show(ctx context.Context, env environment, address string) error {
+func (p *previewer) show(ctx context.Context, env environment, address string) error {
 	if err := untilReady(ctx, address); err != nil {
 		return err
 	}
@@ -156,7 +119,17 @@ func (p *preview) show(ctx context.Context, env environment, address string) err
 	if p.once {
 		return nil
 	}
-	fmt.Fprintf(env.stdout, "All samples are delivered. Post your own payload, or point an Alertmanager here:\n\n    curl --data-binary @payload.json %s/alertmanager\n\nThe status page is at %s/. Ctrl-C ends the preview.\n\n", address, address)
+	fmt.Fprintf(env.stdout, `All samples are delivered. See them, and try out templates, in a browser:
+
+    %s%s
+
+Post your own payload, or point an Alertmanager here:
+
+    curl --data-binary @payload.json %[1]s/alertmanager
+
+The status page is at %[1]s/. Ctrl-C ends the preview.
+
+`, address, preview.Path)
 	<-ctx.Done()
 	return nil
 }
@@ -273,7 +246,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 }
 
 // printMessages prints messages as they arrive, until the channel is closed.
-func printMessages(out io.Writer, g *standIn, messages <-chan chattest.Message) {
+func printMessages(out io.Writer, spaceOf func(place string) string, messages <-chan chattest.Message) {
 	for m := range messages {
 		var body chat.Message
 		if err := json.Unmarshal(m.Body, &body); err != nil {
@@ -287,7 +260,7 @@ func printMessages(out io.Writer, g *standIn, messages <-chan chattest.Message) 
 		case m.Reply:
 			where = "a reply in a thread"
 		}
-		fmt.Fprintf(out, "<<< Google Chat, space %s: %s, %d bytes\n%s\n", g.name(m.Space), where, len(m.Body), messageText(&body))
+		fmt.Fprintf(out, "<<< Google Chat, space %s: %s, %d bytes\n%s\n", spaceOf(m.Space), where, len(m.Body), messageText(&body))
 		for _, remark := range m.Remarks {
 			fmt.Fprintf(out, "    Chat would show this wrongly: %s\n", remark)
 		}

@@ -1,0 +1,163 @@
+package preview
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/prometheus/common/version"
+
+	"alertchat/receiver"
+	"alertchat/receiver/chat/chattest"
+	"alertchat/receiver/sample"
+	"alertchat/receiver/webui"
+)
+
+// updates implements [webui.PreviewOptions].Watch.
+func (p *Preview) updates(ctx context.Context) <-chan webui.Update {
+	out := make(chan webui.Update)
+	go func() { // ends with ctx
+		defer close(out)
+		send := func(u webui.Update) bool {
+			select {
+			case out <- u:
+				return true
+			case <-ctx.Done():
+				return false
+			}
+		}
+		p.follow(ctx, send)
+	}()
+	return out
+}
+
+// follow sends updates until send says that nobody takes any more.
+func (p *Preview) follow(ctx context.Context, send func(webui.Update) bool) {
+	// Before those that there are: one that comes between is sent twice.
+	arriving := p.google.chat.Watch(ctx)
+	setup := p.setup()
+	if !send(webui.Update{Setup: &setup}) {
+		return
+	}
+	for _, place := range p.google.chat.Spaces() {
+		for _, m := range p.google.chat.Messages(place) {
+			if !send(webui.Update{Message: shown(m)}) {
+				return
+			}
+		}
+	}
+	if !send(webui.Update{}) {
+		return
+	}
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case m, ok := <-arriving:
+			if !ok || !send(webui.Update{Message: shown(m)}) {
+				return
+			}
+		case <-tick.C:
+			now := p.setup()
+			if now.Loaded.Equal(setup.Loaded) && now.Fault == setup.Fault {
+				continue
+			}
+			if setup = now; !send(webui.Update{Setup: &now}) {
+				return
+			}
+		}
+	}
+}
+
+func shown(m chattest.Message) *webui.Message {
+	out := &webui.Message{
+		Place: m.Space, Name: m.Name, Thread: m.Thread, Version: len(m.Versions), At: m.CreatedAt, Body: m.Body, Door: m.Door,
+	}
+	if last := m.Versions[len(m.Versions)-1]; len(m.Versions) > 1 {
+		out.Edited = last.At
+	}
+	return out
+}
+
+// setup returns what the receiver runs with.
+func (p *Preview) setup() webui.Setup {
+	setup, fault := p.app.Setup()
+	out := webui.Setup{Version: cmp.Or(version.Version, "of a build without a number"), Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
+	if fault != nil {
+		out.Fault = fault.Error()
+	}
+	for _, s := range setup.Spaces() {
+		place := p.google.place(s.Name)
+		i := slices.IndexFunc(out.Spaces, func(other webui.SetupSpace) bool { return other.Place == place })
+		if i >= 0 {
+			out.Spaces[i].Names = append(out.Spaces[i].Names, s.Name)
+			continue
+		}
+		kind := s.Kind
+		if p.google.direct(place) {
+			kind = "direct message"
+		}
+		out.Spaces = append(out.Spaces, webui.SetupSpace{Place: place, Names: []string{s.Name}, Kind: kind})
+	}
+	return out
+}
+
+// samples returns the payloads that can be posted at a click.
+func samples() ([]webui.Sample, error) {
+	var out []webui.Sample
+	now := time.Now()
+	for _, s := range sample.All(now) {
+		body, err := s.Body()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, webui.Sample{Name: s.Name, About: s.About, Payloads: []json.RawMessage{body}})
+	}
+	storm := webui.Sample{Name: "storm", About: "forty groups at once, which become digests"}
+	for _, s := range sample.Storm(40, now) {
+		body, err := s.Body()
+		if err != nil {
+			return nil, err
+		}
+		storm.Payloads = append(storm.Payloads, body)
+	}
+	return append(out, storm), nil
+}
+
+func (p *Preview) sources(space string) ([]webui.Source, error) {
+	setup, _ := p.app.Setup()
+	found, err := setup.Sources(space)
+	if err != nil {
+		return nil, err
+	}
+	sources := make([]webui.Source, len(found))
+	for i, s := range found {
+		sources[i] = webui.Source(s)
+	}
+	return sources, nil
+}
+
+// try implements [webui.PreviewOptions].Try.
+func (p *Preview) try(t webui.Trial) webui.Outcome {
+	setup, _ := p.app.Setup()
+	trial, err := setup.Try(t.Space, []byte(t.Payload), receiver.Source{Name: t.Source, Text: t.Text}, time.Now())
+	var out webui.Outcome
+	if err != nil {
+		out.Payload = &webui.SourceFault{Message: err.Error()}
+		if at, ok := errors.AsType[*receiver.PayloadError](err); ok {
+			out.Payload = &webui.SourceFault{Line: at.Line, Column: at.Column, Message: at.Err.Error()}
+		}
+	}
+	if trial.Draft != nil {
+		out.Bodies, out.Door, out.Notes = trial.Draft.Bodies(), trial.Draft.Door, trial.Draft.Remarks
+	}
+	for _, f := range trial.Faults {
+		out.Faults = append(out.Faults, webui.SourceFault(f))
+	}
+	return out
+}

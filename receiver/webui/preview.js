@@ -1,0 +1,475 @@
+// The preview page: the spaces of the stand-in for Google Chat, fed by server-sent
+// events, and a place to try out templates. All HTML that it shows comes from its
+// own server, which escapes what alerts and templates hold; all else is set as text.
+import { dress } from './card.js';
+
+const $ = (id) => document.getElementById(id);
+
+// element makes an element with properties and children; a string becomes text.
+function element(name, properties = {}, ...children) {
+  const e = Object.assign(document.createElement(name), properties);
+  e.append(...children);
+  return e;
+}
+
+// fill puts children into an element in place of what it holds.
+function fill(parent, ...children) { parent.replaceChildren(...children); }
+
+// json fetches from the preview. Its error is a sentence for people.
+async function json(path, options) {
+  const response = await fetch(path, options);
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(body.error || `the preview answers ${response.status}`);
+  return body;
+}
+
+// ---- How messages are drawn: kept for the next visit where the browser allows it.
+
+function remembered(id, apply) {
+  const control = $(id);
+  const key = `alertchat-${id}`;
+  try { control.value = localStorage.getItem(key) || control.value; } catch { /* it is not allowed */ }
+  if (!control.value) control.selectedIndex = 0;
+  const change = () => {
+    apply(control.value);
+    try { localStorage.setItem(key, control.value); } catch { /* it is not allowed */ }
+  };
+  control.addEventListener('change', change);
+  apply(control.value);
+}
+remembered('theme', (value) => {
+  for (const chat of document.querySelectorAll('.chat')) chat.dataset.theme = value;
+});
+remembered('width', (value) => { document.body.dataset.width = value; });
+document.querySelector('.switches').addEventListener('submit', (event) => event.preventDefault());
+
+// ---- The views
+
+function show() {
+  const trying = location.hash === '#templates';
+  $('view-templates').hidden = !trying;
+  $('view-spaces').hidden = trying;
+  for (const link of document.querySelectorAll('header nav a')) {
+    if (link.hash === (trying ? '#templates' : '#spaces')) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  if (!trying) select(new URLSearchParams(location.hash.slice(1)).get('space') || selected);
+}
+
+// ---- The spaces
+
+const kept = 300; // messages of a space that the page shows
+let spaces = new Map(); // by place: {place, title, kind, threads: Map, messages: Map, unread}
+let selected = '';
+let whole = false; // whether all that there is has arrived
+
+function spaceAt(place) {
+  if (!spaces.has(place)) {
+    spaces.set(place, { place, title: place, kind: 'no longer in the config', messages: new Map(), unread: 0 });
+  }
+  return spaces.get(place);
+}
+
+// setup takes what the preview runs with.
+function setup(s) {
+  const before = spaces;
+  spaces = new Map();
+  for (const { place, names, kind } of s.spaces) {
+    const old = before.get(place);
+    spaces.set(place, { place, title: names.join(', '), kind, messages: old?.messages || new Map(), unread: old?.unread || 0 });
+  }
+  for (const [place, old] of before) {
+    if (!spaces.has(place) && old.messages.size > 0) spaces.set(place, { ...old, kind: 'no longer in the config' });
+  }
+  if (!spaces.has(selected)) selected = [...spaces.keys()][0] || '';
+  listSpaces();
+  notice('fault', s.fault && [element('strong', {}, 'The config on disk is not in use. '), element('pre', {}, s.fault)]);
+  templates.take(s);
+}
+
+// notice shows a notice, or takes it away where there is nothing to say.
+function notice(id, content) {
+  $(`notice-${id}`)?.remove();
+  if (content) $('notices').append(element('div', { id: `notice-${id}`, className: 'notice warn' }, ...content));
+}
+
+function listSpaces() {
+  const focused = document.activeElement?.dataset?.place;
+  fill($('space-list'), ...[...spaces.values()].map((space) => {
+    const link = element('a', { href: `#space=${encodeURIComponent(space.place)}` },
+      element('bdi', {}, space.title), element('span', { className: 'kind' }, space.kind));
+    link.dataset.place = space.place;
+    if (space.unread) {
+      link.append(element('span', { className: 'unread' }, String(space.unread), element('span', { className: 'unseen' }, ' new')));
+    }
+    if (space.place === selected) link.setAttribute('aria-current', 'true');
+    if (space.place === focused) requestAnimationFrame(() => link.focus());
+    return element('li', {}, link);
+  }));
+}
+
+function select(place) {
+  if (place !== selected || !$('stream').hasChildNodes()) {
+    selected = place;
+    drawStream();
+  }
+  const space = spaces.get(place);
+  if (space) space.unread = 0;
+  listSpaces();
+}
+
+// drawStream draws all messages of the selected space, and goes to the newest.
+function drawStream() {
+  const space = spaces.get(selected);
+  fill($('space-name'), space ? space.title : 'No space');
+  fill($('stream'));
+  if (!space) return;
+  for (const message of space.messages.values()) place(message);
+  if (space.messages.size === 0) $('stream').append(element('p', { className: 'empty' }, 'No message yet.'));
+  $('stream').scrollTop = $('stream').scrollHeight;
+}
+
+const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+function time(at) {
+  return element('time', { dateTime: at, title: at }, clock.format(new Date(at)));
+}
+
+// article draws a message with who wrote it and when.
+function article(message) {
+  const body = element('div', { className: 'body', innerHTML: message.html });
+  const head = element('header', {}, element('strong', {}, 'alertchat'), ' ', element('span', { className: 'badge' }, 'App'), ' ', time(message.at));
+  if (message.edited) head.append(' ', element('span', { className: 'edited', title: message.edited }, 'Edited'));
+  const a = element('article', {}, element('span', { className: 'avatar', ariaHidden: 'true' }, 'a'), head, body);
+  a.dataset.name = message.name;
+  a.setAttribute('aria-label', message.text.split('\n')[0] || 'message');
+  dress(body);
+  return a;
+}
+
+// place puts a message into the stream: an edited one where it was, a reply at the
+// end of its thread, any other at the end.
+function place(message) {
+  const stream = $('stream');
+  stream.querySelector(':scope > .empty')?.remove();
+  const drawn = article(message);
+  const old = [...stream.querySelectorAll('article')].find((a) => a.dataset.name === message.name);
+  if (old) {
+    old.replaceWith(drawn);
+    return drawn;
+  }
+  let thread = [...stream.children].find((t) => t.dataset.thread === message.thread);
+  if (!thread) {
+    thread = element('section', { className: 'thread', ariaLabel: 'Thread' });
+    thread.dataset.thread = message.thread;
+    stream.append(thread);
+  }
+  thread.append(drawn);
+  return drawn;
+}
+
+// arrive takes a message that is new or was edited.
+function arrive(message) {
+  const space = spaceAt(message.place);
+  const known = space.messages.get(message.name);
+  if (known && known.version >= message.version) return;
+  space.messages.set(message.name, message);
+  while (space.messages.size > kept) space.messages.delete(space.messages.keys().next().value);
+  if (!whole) return;
+  const seen = message.place === selected && !$('view-spaces').hidden;
+  if (seen) {
+    const stream = $('stream');
+    const atEnd = stream.scrollHeight - stream.scrollTop - stream.clientHeight < 80;
+    const drawn = place(message);
+    drawn.classList.add('fresh');
+    if (atEnd) drawn.scrollIntoView({ block: 'end' });
+    while (stream.querySelectorAll('article').length > kept) stream.querySelector('article').remove();
+  } else {
+    space.unread++;
+    if (message.place === selected) drawStream();
+  }
+  listSpaces();
+  $('arrival').textContent = `${space.title}: ${known ? 'edited' : 'new'}: ${message.text.split('\n')[0]}`;
+}
+
+function listen() {
+  const events = new EventSource('events');
+  const on = (name, handle) => events.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  events.addEventListener('open', () => {
+    notice('gone');
+    whole = false;
+    for (const space of spaces.values()) space.messages.clear();
+  });
+  events.addEventListener('error', () => {
+    notice('gone', ['The preview is not reachable: has it ended? This page connects again once it is back.']);
+  });
+  on('setup', setup);
+  on('message', arrive);
+  on('whole', () => {
+    whole = true;
+    drawStream();
+    document.body.dataset.ready = 'true';
+  });
+}
+
+// ---- Posting
+
+let samples = []; // {name, about, payloads}
+
+// asStatus returns a payload with all alerts firing or resolved.
+function asStatus(payload, status) {
+  const p = structuredClone(payload);
+  p.status = status;
+  for (const alert of p.alerts) {
+    alert.status = status;
+    alert.endsAt = status === 'resolved' ? new Date().toISOString() : '0001-01-01T00:00:00Z';
+  }
+  return p;
+}
+
+// post posts payloads as Alertmanager does, and says what came of it.
+async function post(payloads, where) {
+  where.textContent = '';
+  try {
+    for (const payload of payloads) {
+      await json('../alertmanager', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(payload) });
+    }
+    where.textContent = payloads.length === 1 ? 'Posted.' : `${payloads.length} payloads posted.`;
+  } catch (error) {
+    where.textContent = `Not posted: ${error.message}`;
+  }
+}
+
+async function loadSamples() {
+  samples = await json('samples');
+  for (const list of [$('sample'), $('trial-sample')]) {
+    fill(list, ...samples.map((s) => element('option', { value: s.name }, `${s.name}: ${s.about}`)));
+  }
+  $('sample').append(element('option', { value: '' }, 'the one below Templates'));
+  $('trial-sample').append(element('option', { value: '' }, 'your own'));
+}
+
+const sampleOf = (list) => samples.find((s) => s.name === list.value);
+
+$('post').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const status = event.submitter?.value || 'firing';
+  const own = sampleOf($('sample'));
+  if (own) {
+    // As it is, it may hold ends beside alerts that fire.
+    const asItIs = status === 'firing' && own.name !== 'resolved';
+    post(own.payloads.map((p) => (asItIs ? p : asStatus(p, status))), $('posted'));
+  } else {
+    postOwn(status, $('posted'));
+  }
+});
+
+function postOwn(status, where) {
+  let payload;
+  try {
+    payload = asStatus(JSON.parse($('payload').value), status);
+  } catch (error) {
+    where.textContent = `Not posted: the payload below Templates is none: ${error.message}`;
+    return;
+  }
+  post([payload], where);
+}
+$('post-own').addEventListener('click', () => postOwn('firing', $('own-posted')));
+$('resolve-own').addEventListener('click', () => postOwn('resolved', $('own-posted')));
+
+// ---- The editor
+
+// An Editor is a text area with line numbers, some of them marked.
+class Editor {
+  constructor(id, changed) {
+    this.area = $(id);
+    this.gutter = this.area.parentElement.querySelector('.gutter');
+    this.faults = $(`${id}-faults`);
+    this.lines = 0;
+    this.area.addEventListener('input', () => { this.number(); changed(); });
+    this.area.addEventListener('scroll', () => { this.gutter.scrollTop = this.area.scrollTop; });
+  }
+
+  get text() { return this.area.value; }
+
+  set text(value) {
+    this.area.value = value;
+    this.number();
+    this.area.scrollTop = 0;
+  }
+
+  number(marked = new Set()) {
+    const lines = this.text.split('\n').length;
+    if (lines === this.lines && marked.size === 0 && !this.marked) return;
+    this.lines = lines;
+    this.marked = marked.size > 0;
+    const pieces = [];
+    let plain = '';
+    for (let i = 1; i <= lines; i++) {
+      if (!marked.has(i)) {
+        plain += `${i}\n`;
+        continue;
+      }
+      pieces.push(plain, element('mark', {}, `${i}`), '\n');
+      plain = '';
+    }
+    fill(this.gutter, ...pieces, plain);
+    this.gutter.scrollTop = this.area.scrollTop;
+  }
+
+  // tell shows faults, with a button to go to each one that has a place here.
+  tell(faults) {
+    this.number(new Set(faults.filter((f) => f.here).map((f) => f.line)));
+    fill(this.faults, ...faults.map((f) => {
+      const item = element('li');
+      const where = f.line ? `line ${f.line}${f.column ? `, column ${f.column}` : ''}` : '';
+      if (f.here && f.line) {
+        const go = element('button', { type: 'button' }, where);
+        go.addEventListener('click', () => this.go(f.line, f.column));
+        item.append(go, ': ');
+      } else if (f.source || where) {
+        item.append(element('bdi', {}, [f.source, where].filter(Boolean).join(', ')), ': ');
+      }
+      item.append(element('bdi', {}, f.message));
+      if (f.near) item.append(element('pre', {}, f.near));
+      return item;
+    }));
+  }
+
+  go(line, column) {
+    const before = this.text.split('\n').slice(0, line - 1);
+    const start = before.reduce((n, l) => n + l.length + 1, 0);
+    const end = this.text.indexOf('\n', start);
+    // The column counts bytes.
+    const bytes = new TextEncoder().encode(this.text.slice(start, end < 0 ? undefined : end));
+    const at = start + (column ? new TextDecoder().decode(bytes.slice(0, column - 1)).length : 0);
+    this.area.focus();
+    this.area.setSelectionRange(at, end < 0 ? this.text.length : end);
+    this.area.scrollTop = this.area.scrollHeight * ((line - 3) / this.lines);
+  }
+}
+
+// templates is the view in which templates are tried out.
+const templates = {
+  loaded: '', // when the config was that the sources are of
+  names: [],
+  sources: [],
+  original: '', // the text of the source at hand as it is on disk
+  waiting: 0,
+  running: null, // of the request that is under way
+
+  async take(s) {
+    const names = s.spaces.flatMap((space) => space.names);
+    if (names.join('\n') !== this.names.join('\n')) {
+      const chosen = $('trial-space').value;
+      this.names = names;
+      fill($('trial-space'), ...names.map((n) => element('option', { value: n }, n)));
+      if (names.includes(chosen)) $('trial-space').value = chosen;
+    }
+    if (s.loaded !== this.loaded) {
+      this.loaded = s.loaded;
+      await this.load();
+    }
+  },
+
+  // load fetches the sources of the space, and keeps what is being written.
+  async load() {
+    try {
+      this.sources = await json(`sources?space=${encodeURIComponent($('trial-space').value)}`);
+    } catch (error) {
+      this.say([], [], [{ message: error.message }]);
+      return;
+    }
+    const chosen = $('source').value;
+    const files = this.sources.filter((s) => !s.name.startsWith('spaces['));
+    const strings = this.sources.filter((s) => s.name.startsWith('spaces['));
+    const option = (s) => element('option', { value: s.name }, s.name);
+    fill($('source'), element('optgroup', { label: 'Files' }, ...files.map(option)), element('optgroup', { label: 'In the config' }, ...strings.map(option)));
+    if (this.sources.some((s) => s.name === chosen)) $('source').value = chosen;
+    const onDisk = this.sources.find((s) => s.name === $('source').value)?.text ?? '';
+    const same = $('source').value === chosen && chosen !== '';
+    if (!same || text.text === this.original || text.text === onDisk) this.open();
+    else $('source-changed').hidden = onDisk === this.original;
+    this.render();
+  },
+
+  // open puts the chosen source into the editor.
+  open() {
+    this.original = this.sources.find((s) => s.name === $('source').value)?.text ?? '';
+    text.text = this.original;
+    $('source-changed').hidden = true;
+    this.render();
+  },
+
+  changed() {
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.render(), 150);
+  },
+
+  // render has the template tried out; a newer request takes the place of this one.
+  async render() {
+    clearTimeout(this.waiting);
+    this.running?.abort();
+    const running = new AbortController();
+    this.running = running;
+    if (!payload.text || !$('source').value) return;
+    try {
+      const result = await json('render', {
+        method: 'POST',
+        signal: running.signal,
+        headers: { 'Content-Type': 'application/json' },
+        body: JSON.stringify({ space: $('trial-space').value, source: $('source').value, text: text.text, payload: payload.text }),
+      });
+      this.show(result);
+    } catch (error) {
+      if (error.name !== 'AbortError') this.say([], [], [{ message: error.message }]);
+    }
+  },
+
+  show(result) {
+    const { messages, notes, faults, limits } = result;
+    const failed = faults.length > 0 && messages.length === 0;
+    // While something cannot be parsed, the last result is worth more than none.
+    if (!failed && !result.payload) {
+      fill($('result'), ...messages.map((m) => element('article', { innerHTML: m.html })));
+      if (messages.length === 0) $('result').append(element('p', { className: 'empty' }, 'Nothing is sent.'));
+      dress($('result'));
+      $('json').textContent = messages.map((m) => JSON.stringify(m.json, null, 2)).join('\n');
+    }
+    $('result').classList.toggle('stale', failed || Boolean(result.payload));
+    const sizes = messages.map((m) => `${m.bytes.toLocaleString('en')} of ${limits.bytes.toLocaleString('en')} bytes, ${m.widgets} of ${limits.widgets} widgets`);
+    this.say(sizes, notes, faults.map((f) => ({ ...f, here: f.source === $('source').value })));
+    payload.tell(result.payload ? [{ ...result.payload, here: true }] : []);
+  },
+
+  say(sizes, notes, faults) {
+    if (sizes.length > 1) sizes = sizes.map((s, i) => `message ${i + 1}: ${s}`);
+    $('size').textContent = sizes.join('; ') || (faults.length > 0 ? 'It cannot be rendered; below is the last result.' : '');
+    fill($('mended'), ...notes.map((n) => element('li', {}, element('bdi', {}, n))));
+    text.tell(faults);
+  },
+
+  // take a sample's payload.
+  sample() {
+    const s = sampleOf($('trial-sample'));
+    if (s) payload.text = JSON.stringify(s.payloads[0], null, 2);
+    this.render();
+  },
+};
+
+const text = new Editor('text', () => templates.changed());
+const payload = new Editor('payload', () => {
+  $('trial-sample').value = '';
+  templates.changed();
+});
+$('trial-space').addEventListener('change', () => templates.load());
+$('source').addEventListener('change', () => templates.open());
+$('source-take').addEventListener('click', () => templates.open());
+$('trial-sample').addEventListener('change', () => templates.sample());
+
+// ---- Begin
+
+addEventListener('hashchange', show);
+loadSamples().then(() => templates.sample()).catch((error) => notice('samples', [`The samples cannot be loaded: ${error.message}`]));
+show();
+listen();
