@@ -7,7 +7,7 @@ LINT    := go tool -modfile=.ci/lint/go.mod golangci-lint
 BEFORE := $(shell git diff | git hash-object --stdin)
 
 .NOTPARALLEL:
-.PHONY: help build run test tools tidy lint unit fuzz e2e soak unchanged bench
+.PHONY: help build run test tools tidy lint unit fuzz e2e soak unchanged bench pictures
 
 help: ## print this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
@@ -54,3 +54,6 @@ endif
 
 bench: ## run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+pictures: tools ## make the pictures of the README anew
+	go test -count=1 ./receiver/e2e -run '^TestPictures$$' -pictures=$(CURDIR)/docs/pictures

@@ -95,9 +95,11 @@ func (s *Setup) Try(space string, payload []byte, edited Source, now time.Time) 
 	}
 	trial := Trial{Draft: draft}
 	for _, f := range failures {
-		trial.Faults = append(trial.Faults, SourceFault{
-			Source: f.Source, Line: f.Line, Column: f.Column, Message: f.Where + ": " + f.Cause, Near: f.Near,
-		})
+		fault := SourceFault{Source: f.Source, Line: f.Line, Column: f.Column, Message: f.Cause, Near: f.Near}
+		if f.Where != f.Source {
+			fault.Message = f.Where + ": " + f.Cause
+		}
+		trial.Faults = append(trial.Faults, fault)
 	}
 	return trial, nil
 }

@@ -57,7 +57,7 @@ func (s *rendering) digestCard(o *overview) Rendered {
 	}
 	card := &chat.Card{Header: &chat.Header{Title: o.standing(), Subtitle: o.share(told)}}
 	for _, section := range []chat.Section{
-		firing.section("🔴 Firing", o.firing, o.more == 0, o.resolved > 0),
+		firing.section("🔥 Firing", o.firing, o.more == 0, o.resolved > 0),
 		resolved.section("✅ Resolved", o.resolved, o.more == 0, o.firing > 0),
 		tail,
 	} {

@@ -136,7 +136,7 @@ func TestADigestIsReadFromTheTop(t *testing.T) {
 		t.Errorf("header = %+v, want %q and %q", card.Header, standing, share)
 	}
 	firing := card.Sections[0]
-	if want := fmt.Sprintf("<b>🔴 Firing (%d of 980)</b>", got.Told); firing.Header != want || len(card.Sections) != 2 {
+	if want := fmt.Sprintf("<b>🔥 Firing (%d of 980)</b>", got.Told); firing.Header != want || len(card.Sections) != 2 {
 		t.Errorf("%d sections, the first with the header %q, want two and %q", len(card.Sections), firing.Header, want)
 	}
 	if !firing.Collapsible || firing.UncollapsibleWidgetsCount != 10 {
@@ -167,7 +167,7 @@ func TestADigestTellsWhatFiresApartFromWhatDoesNot(t *testing.T) {
 		{"all warnings fire", tellings[40:42], "🟠 2 groups of alerts, all firing", []string{""}},
 		{"the worst is not the first", []incident.Telling{tellings[40], tellings[0]}, "🔴 2 groups of alerts, all firing", []string{""}},
 		{"all are resolved", []incident.Telling{end, end}, "✅ 2 groups of alerts, all resolved", []string{""}},
-		{"some of both", []incident.Telling{end, tellings[50], end}, "🟠 3 groups of alerts: 1 firing, 2 resolved", []string{"<b>🔴 Firing (1)</b>", "<b>✅ Resolved (2)</b>"}},
+		{"some of both", []incident.Telling{end, tellings[50], end}, "🟠 3 groups of alerts: 1 firing, 2 resolved", []string{"<b>🔥 Firing (1)</b>", "<b>✅ Resolved (2)</b>"}},
 	} {
 		got := renderer(t, nil).Render(c.tellings, noon())
 		sound(t, got)

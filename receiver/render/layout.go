@@ -202,7 +202,7 @@ func (s *rendering) message(f fixed, p *part, omitted int, remarks []string) *ch
 	}
 	add(top)
 	firing, resolved := count(s.data)
-	add(alerts("🔴 Firing", firing, p.firing))
+	add(alerts("🔥 Firing", firing, p.firing))
 	add(alerts("✅ Resolved", resolved, p.resolved))
 	if omitted > 0 {
 		add(chat.Section{Widgets: []chat.Widget{paragraph(s.more(omitted))}})
