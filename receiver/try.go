@@ -62,11 +62,11 @@ func (s *Setup) Sources(space string) ([]Source, error) {
 	return sources, nil
 }
 
-// Try renders a payload as [Setup.Render] does, with edited in the place of the
-// source of that name. Its error is about the space, the payload, where it may be
-// a [PayloadError], or a name that is none; faults of the templates are told
-// beside one of the payload.
-func (s *Setup) Try(space string, payload []byte, edited Source, now time.Time) (Trial, error) {
+// Try renders a payload as [Setup.Render] does, with each one of edited in the
+// place of the source of its name. Its error is about the space, the payload,
+// where it may be a [PayloadError], or a name that is none; faults of the templates
+// are told beside one of the payload.
+func (s *Setup) Try(space string, payload []byte, edited []Source, now time.Time) (Trial, error) {
 	i, _, err := s.space(space)
 	if err != nil {
 		return Trial{}, err
@@ -76,8 +76,10 @@ func (s *Setup) Try(space string, payload []byte, edited Source, now time.Time) 
 		return Trial{}, err
 	}
 	of := messages(&s.config.Spaces[i])
-	if files, err = replace(files, &of, edited); err != nil {
-		return Trial{}, err
+	for _, source := range edited {
+		if files, err = replace(files, &of, source); err != nil {
+			return Trial{}, err
+		}
 	}
 	set, faults := loadFiles(files)
 	if set == nil {

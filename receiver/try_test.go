@@ -46,7 +46,7 @@ func TestSourcesAreAllThatAMessageIsMadeOf(t *testing.T) {
 				t.Errorf("the source %s of %s is empty", source.Name, space)
 			}
 			// As it is, each one is taken, and nothing fails.
-			trial, err := s.Try(space, []byte(twoAlerts), source, now())
+			trial, err := s.Try(space, []byte(twoAlerts), []Source{source}, now())
 			if err != nil || len(trial.Faults) > 0 || len(trial.Draft.Bodies()) != 1 {
 				t.Errorf("Try(%q, …, %s) = %+v, %v", space, source.Name, trial, err)
 			}
@@ -76,7 +76,7 @@ func TestATextIsTriedInPlaceOfItsSource(t *testing.T) {
 		{"a button", "ops", "spaces[ops].card.buttons[0].url", `https://example.org/new`, `"url":"https://example.org/new"`},
 		{"a whole message", "raw", "spaces[raw].message", `text: NEW`, `"text":"NEW"`},
 	} {
-		trial, err := s.Try(c.space, []byte(twoAlerts), Source{c.source, c.text}, now())
+		trial, err := s.Try(c.space, []byte(twoAlerts), []Source{{c.source, c.text}}, now())
 		if err != nil || len(trial.Faults) > 0 {
 			t.Errorf("%s: %+v, %v", c.name, trial.Faults, err)
 			continue
@@ -84,6 +84,13 @@ func TestATextIsTriedInPlaceOfItsSource(t *testing.T) {
 		if body := string(trial.Draft.Bodies()[0]); !strings.Contains(body, c.want) {
 			t.Errorf("%s: %s holds no %s", c.name, body, c.want)
 		}
+	}
+	// Several at once.
+	trial, err := s.Try("ops", []byte(twoAlerts), []Source{
+		{"a.tmpl", `{{ define "ours" }}one{{ end }}`}, {"spaces[ops].card.title", `{{ template "ours" . }} two`},
+	}, now())
+	if err != nil || !strings.Contains(string(trial.Draft.Bodies()[0]), `"title":"one two"`) {
+		t.Errorf("two at once: %+v, %v", trial, err)
 	}
 	// Nothing of it stays.
 	draft, err := s.Render("ops", []byte(twoAlerts), now())
@@ -111,7 +118,7 @@ func TestAFaultOfATrialHasItsPlace(t *testing.T) {
 		{"a loop without an end", "ops", "a.tmpl", "{{ define \"ours\" }}{{ template \"ours\" . }}{{ end }}", SourceFault{Source: "a.tmpl", Line: 1, Column: 32, Message: "does a recursion not end?"}, true},
 		{"a document with a typing error", "raw", "spaces[raw].message", "text: x\ncardsv2: []", SourceFault{Message: "cardsv2"}, true},
 	} {
-		trial, err := s.Try(c.space, []byte(twoAlerts), Source{c.source, c.text}, now())
+		trial, err := s.Try(c.space, []byte(twoAlerts), []Source{{c.source, c.text}}, now())
 		if err != nil || len(trial.Faults) != 1 {
 			t.Errorf("%s: %+v, %v; want one fault", c.name, trial.Faults, err)
 			continue
@@ -132,23 +139,23 @@ func TestAFaultOfATrialHasItsPlace(t *testing.T) {
 
 func TestAPayloadOfATrialIsHeldToItsForm(t *testing.T) {
 	s := trySetup(t)
-	title := Source{"spaces[ops].card.title", "x"}
+	title := []Source{{"spaces[ops].card.title", "x"}}
 	trial, err := s.Try("ops", []byte("{\n \"version\": \"4\",\n  oops }"), title, now())
 	if at, ok := errors.AsType[*PayloadError](err); !ok || at.Line != 3 || at.Column != 3 || trial.Draft != nil {
 		t.Errorf("a payload that is no JSON: %+v, %v", trial, err)
 	}
 	// Both are told at once.
-	trial, err = s.Try("ops", []byte(`{}`), Source{title.Name, "{{"}, now())
+	trial, err = s.Try("ops", []byte(`{}`), []Source{{title[0].Name, "{{"}}, now())
 	if err == nil || len(trial.Faults) != 1 {
 		t.Errorf("a payload and a template at fault: %+v, %v", trial, err)
 	}
 	if _, err = s.Try("none", []byte(twoAlerts), title, now()); err == nil {
 		t.Error("an unknown space is taken")
 	}
-	if _, err = s.Try("ops", []byte(twoAlerts), Source{"spaces[raw].message", "x"}, now()); err == nil || !strings.Contains(err.Error(), "no source") {
+	if _, err = s.Try("ops", []byte(twoAlerts), []Source{{"spaces[raw].message", "x"}}, now()); err == nil || !strings.Contains(err.Error(), "no source") {
 		t.Errorf("the source of another space: %v", err)
 	}
-	trial, err = s.Try("plain", []byte(oneResolved), Source{"spaces[plain].text", "x"}, now())
+	trial, err = s.Try("plain", []byte(oneResolved), []Source{{"spaces[plain].text", "x"}}, now())
 	if err != nil || len(trial.Draft.Bodies()) != 0 || len(trial.Draft.Remarks) != 1 {
 		t.Errorf("an end that is not told: %+v, %v", trial, err)
 	}

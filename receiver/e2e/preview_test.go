@@ -186,9 +186,15 @@ route: {space: ops}
 	p.choose("#source", "spaces[ops].card.buttons[0].url")
 	p.set("#text", "/relative")
 	p.waitText("#mended", "no absolute http(s) URL")
+	p.waitText("#result", "3 alerts") // what is being written of the file counts, too
+	p.waitText("#source", "ours.tmpl (changed)")
 
 	// The file on disk is watched, and does not take what is being written.
 	p.choose("#source", file)
+	if text := eval[string](p, `document.querySelector('#text').value`); !strings.Contains(text, "len .Alerts") {
+		t.Errorf("what was being written is %q after another source was", text)
+	}
+	p.run(chromedp.Click(chromedp.CSS("#discard")))
 	p.waitText("#result", "from a file")
 	writeFile(t, file, `{{ define "chat.title" }}newer{{ end }}`)
 	p.waitText("#result", "newer")
@@ -199,7 +205,7 @@ route: {space: ops}
 	if text := p.text("#result"); !strings.Contains(text, "being written") {
 		t.Errorf("the change on disk took the place of what is being written:\n%s", text)
 	}
-	p.run(chromedp.Click(chromedp.CSS("#source-take")))
+	p.run(chromedp.Click(chromedp.CSS("#discard")))
 	p.waitText("#result", "newest")
 	writeFile(t, file, `{{ define "chat.title" }}`)
 	p.waitText("#notices", "The config on disk is not in use.")

@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/common/version"
@@ -89,7 +91,7 @@ func (p *Preview) setup() webui.Setup {
 	setup, fault := p.app.Setup()
 	out := webui.Setup{Version: cmp.Or(version.Version, "of a build without a number"), Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
 	if fault != nil {
-		out.Fault = fault.Error()
+		out.Fault = p.shorten(fault.Error())
 	}
 	for _, s := range setup.Spaces() {
 		place := p.google.place(s.Name)
@@ -129,6 +131,11 @@ func samples() ([]webui.Sample, error) {
 	return append(out, storm), nil
 }
 
+// shorten takes the temporary folder out of a sentence: nobody knows it.
+func (p *Preview) shorten(sentence string) string {
+	return strings.ReplaceAll(sentence, p.folder+string(filepath.Separator), "")
+}
+
 func (p *Preview) sources(space string) ([]webui.Source, error) {
 	setup, _ := p.app.Setup()
 	found, err := setup.Sources(space)
@@ -145,7 +152,11 @@ func (p *Preview) sources(space string) ([]webui.Source, error) {
 // try implements [webui.PreviewOptions].Try.
 func (p *Preview) try(t webui.Trial) webui.Outcome {
 	setup, _ := p.app.Setup()
-	trial, err := setup.Try(t.Space, []byte(t.Payload), receiver.Source{Name: t.Source, Text: t.Text}, time.Now())
+	edits := make([]receiver.Source, len(t.Edits))
+	for i, e := range t.Edits {
+		edits[i] = receiver.Source(e)
+	}
+	trial, err := setup.Try(t.Space, []byte(t.Payload), edits, time.Now())
 	var out webui.Outcome
 	if err != nil {
 		out.Payload = &webui.SourceFault{Message: err.Error()}
@@ -154,7 +165,10 @@ func (p *Preview) try(t webui.Trial) webui.Outcome {
 		}
 	}
 	if trial.Draft != nil {
-		out.Bodies, out.Door, out.Notes = trial.Draft.Bodies(), trial.Draft.Door, trial.Draft.Remarks
+		out.Bodies, out.Door = trial.Draft.Bodies(), trial.Draft.Door
+		for _, remark := range trial.Draft.Remarks {
+			out.Notes = append(out.Notes, p.shorten(remark))
+		}
 	}
 	for _, f := range trial.Faults {
 		out.Faults = append(out.Faults, webui.SourceFault(f))

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -262,7 +263,8 @@ func TestATemplateIsTriedOutThroughThePage(t *testing.T) {
 	},
 	) {
 		t.Helper()
-		body, _ := json.Marshal(map[string]string{"space": "ops", "source": "spaces[ops].card.title", "text": text, "payload": payload})
+		edits := []map[string]string{{"name": "spaces[ops].card.title", "text": text}}
+		body, _ := json.Marshal(map[string]any{"space": "ops", "edits": edits, "payload": payload})
 		code, answer := post(t, address+"/preview/render", body)
 		if code != http.StatusOK {
 			t.Fatalf("%d %s", code, answer)
@@ -282,6 +284,9 @@ func TestATemplateIsTriedOutThroughThePage(t *testing.T) {
 	}
 	if bad := try("x", "{\n\noops"); bad.Payload == nil || bad.Payload.Line != 3 {
 		t.Errorf("of a payload that is none: %+v", bad)
+	}
+	if mended := try(`{{ template "chat.title" . }}`, string(firing(t, "thousand"))); len(mended.Notes) != 1 || !strings.HasPrefix(mended.Notes[0], "config.yml:2: spaces[0].max_parts: ") {
+		t.Errorf("of a thousand alerts, it is noted: %q", mended.Notes)
 	}
 	// A template that goes on for ever does not.
 	if bad := try(`{{ define "a" }}{{ template "a" . }}{{ end }}{{ template "a" . }}`, payload); len(bad.Faults) != 1 || len(bad.Messages) != 1 {
@@ -304,7 +309,7 @@ func TestEachSampleIsShownWithoutARemark(t *testing.T) {
 		names = append(names, s.Name)
 		for _, payload := range s.Payloads[:1] {
 			for _, space := range []string{"ops", "on-call", "shop"} {
-				trial, _ := json.Marshal(map[string]string{"space": space, "source": "chat.tmpl", "text": "", "payload": string(payload)})
+				trial, _ := json.Marshal(map[string]string{"space": space, "payload": string(payload)})
 				if _, answer := post(t, address+"/preview/render", trial); strings.Contains(answer, "chat-remarks") || !strings.Contains(answer, "chat-message") {
 					t.Errorf("the sample %s in %s: %s", s.Name, space, answer)
 				}
@@ -313,6 +318,37 @@ func TestEachSampleIsShownWithoutARemark(t *testing.T) {
 	}
 	if want := append(sample.Names(), "storm"); !slices.Equal(names, want) {
 		t.Errorf("the samples are %q, want %q", names, want)
+	}
+}
+
+// TestNoSecretIsOnThePage looks for the parts of a webhook's URL, of the config and
+// of the stand-in.
+func TestNoSecretIsOnThePage(t *testing.T) {
+	t.Chdir(t.TempDir())
+	address := start(t, `
+spaces:
+  - {name: ops, webhook_url: 'https://chat.googleapis.com/v1/spaces/A/messages?key=markedkey&token=markedtoken', http_config: {proxy_url: 'http://marked:marked@127.0.0.1:9'}}
+  - {name: team, app: {space: spaces/B}}
+route: {space: team}
+`)
+	next := watch(t, address)
+	pages := map[string]any{"the setup": next("setup").data}
+	if code, answer := post(t, address+"/alertmanager", firing(t, "firing")); code != http.StatusOK {
+		t.Fatal(answer)
+	}
+	pages["the message"] = next("message").data
+	for _, path := range []string{"/", "/preview/", "/preview/samples", "/preview/sources?space=ops", "/preview/sources?space=team", "/api/v1/status", "/metrics"} {
+		_, pages[path] = get(t, address+path, "")
+	}
+	trial, _ := json.Marshal(map[string]string{"space": "ops", "payload": string(firing(t, "firing"))})
+	_, pages["a trial"] = post(t, address+"/preview/render", trial)
+	for name, page := range pages {
+		text := fmt.Sprint(page)
+		for _, secret := range []string{"marked", "token=", "key=", "AIzaSy", "PRIVATE KEY", "gserviceaccount"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s holds %q: %s", name, secret, text)
+			}
+		}
 	}
 }
 

@@ -15,6 +15,10 @@ import (
 	"alertchat/receiver/chat/chattest"
 )
 
+// keep is how many messages of each space the stand-in remembers, and the page
+// gets.
+const keep = 500
+
 // standIn is a Google Chat on loopback, with a space for each one of the
 // config, and one Chat app for all that want one.
 type standIn struct {
@@ -33,7 +37,7 @@ type standIn struct {
 // newStandIn returns one of which each space takes that many writes a second.
 func newStandIn(rate int) *standIn {
 	return &standIn{
-		chat:   chattest.New(chattest.Options{Rate: float64(rate)}),
+		chat:   chattest.New(chattest.Options{Rate: float64(rate), Keep: keep}),
 		paths:  make(map[string]string),
 		places: make(map[string]string),
 		dms:    make(map[string]bool),

@@ -22,7 +22,7 @@ type PreviewOptions struct {
 	Samples func() ([]Sample, error)
 	// Sources returns the texts of which a space's messages are made.
 	Sources func(space string) ([]Source, error)
-	// Try renders a payload with one of the sources replaced.
+	// Try renders a payload with some of the sources replaced.
 	Try func(t Trial) Outcome
 	// Logger is silent when nil.
 	Logger *slog.Logger
@@ -76,12 +76,11 @@ type Source struct {
 	Text string `json:"text"`
 }
 
-// Trial is a payload and a text that somebody is writing.
+// Trial is a payload and what somebody is writing.
 type Trial struct {
-	Space   string `json:"space"`
-	Source  string `json:"source"` // the name of the source that Text replaces
-	Text    string `json:"text"`
-	Payload string `json:"payload"`
+	Space   string   `json:"space"`
+	Edits   []Source `json:"edits"` // each in the place of the source of its name
+	Payload string   `json:"payload"`
 }
 
 // Outcome is what comes of a [Trial].

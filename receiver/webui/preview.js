@@ -58,7 +58,7 @@ function show() {
 
 // ---- The spaces
 
-const kept = 300; // messages of a space that the page shows
+const kept = 500; // messages of a space that the page shows
 let spaces = new Map(); // by place: {place, title, kind, threads: Map, messages: Map, unread}
 let selected = '';
 let whole = false; // whether all that there is has arrived
@@ -353,8 +353,8 @@ class Editor {
 const templates = {
   loaded: '', // when the config was that the sources are of
   names: [],
-  sources: [],
-  original: '', // the text of the source at hand as it is on disk
+  sources: new Map(), // the texts as they are on disk, by name
+  drafts: new Map(), // what is being written: {text, base}, where base is what was on disk then
   waiting: 0,
   running: null, // of the request that is under way
 
@@ -374,39 +374,69 @@ const templates = {
 
   // load fetches the sources of the space, and keeps what is being written.
   async load() {
+    let found;
     try {
-      this.sources = await json(`sources?space=${encodeURIComponent($('trial-space').value)}`);
+      found = await json(`sources?space=${encodeURIComponent($('trial-space').value)}`);
     } catch (error) {
       this.say([], [], [{ message: error.message }]);
       return;
     }
+    this.sources = new Map(found.map((s) => [s.name, s.text]));
     const chosen = $('source').value;
-    const files = this.sources.filter((s) => !s.name.startsWith('spaces['));
-    const strings = this.sources.filter((s) => s.name.startsWith('spaces['));
-    const option = (s) => element('option', { value: s.name }, s.name);
-    fill($('source'), element('optgroup', { label: 'Files' }, ...files.map(option)), element('optgroup', { label: 'In the config' }, ...strings.map(option)));
-    if (this.sources.some((s) => s.name === chosen)) $('source').value = chosen;
-    const onDisk = this.sources.find((s) => s.name === $('source').value)?.text ?? '';
-    const same = $('source').value === chosen && chosen !== '';
-    if (!same || text.text === this.original || text.text === onDisk) this.open();
-    else $('source-changed').hidden = onDisk === this.original;
-    this.render();
+    const names = [...this.sources.keys()];
+    const options = (of) => of.map((name) => element('option', { value: name }, name));
+    fill($('source'),
+      element('optgroup', { label: 'Files' }, ...options(names.filter((n) => !n.startsWith('spaces[')))),
+      element('optgroup', { label: 'In the config' }, ...options(names.filter((n) => n.startsWith('spaces[')))));
+    if (this.sources.has(chosen)) $('source').value = chosen;
+    this.open();
   },
 
-  // open puts the chosen source into the editor.
+  // open puts the chosen source into the editor, as it is being written or on disk.
   open() {
-    this.original = this.sources.find((s) => s.name === $('source').value)?.text ?? '';
-    text.text = this.original;
-    $('source-changed').hidden = true;
+    const name = $('source').value;
+    const want = this.drafts.get(name)?.text ?? this.sources.get(name) ?? '';
+    if (text.text !== want) text.text = want;
+    this.mark();
     this.render();
   },
 
-  changed() {
+  // mark shows which sources are being written.
+  mark() {
+    const name = $('source').value;
+    const draft = this.drafts.get(name);
+    $('discard').hidden = !draft;
+    $('source-changed').hidden = !draft || draft.base === this.sources.get(name);
+    for (const o of $('source').querySelectorAll('option')) o.textContent = o.value + (this.drafts.has(o.value) ? ' (changed)' : '');
+  },
+
+  // write keeps what is being written, also while another source is in the editor.
+  write() {
+    const name = $('source').value;
+    const onDisk = this.sources.get(name);
+    if (text.text === onDisk) this.drafts.delete(name);
+    else this.drafts.set(name, { text: text.text, base: this.drafts.get(name)?.base ?? onDisk });
+    this.mark();
+    this.soon();
+  },
+
+  discard() {
+    this.drafts.delete($('source').value);
+    this.open();
+    text.area.focus();
+  },
+
+  soon() {
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => this.render(), 150);
   },
 
-  // render has the template tried out; a newer request takes the place of this one.
+  // edits are the drafts that the space is made of.
+  edits() {
+    return [...this.drafts].filter(([name]) => this.sources.has(name)).map(([name, draft]) => ({ name, text: draft.text }));
+  },
+
+  // render has the templates tried out; a newer request takes the place of this one.
   async render() {
     clearTimeout(this.waiting);
     this.running?.abort();
@@ -418,7 +448,7 @@ const templates = {
         method: 'POST',
         signal: running.signal,
         headers: { 'Content-Type': 'application/json' },
-        body: JSON.stringify({ space: $('trial-space').value, source: $('source').value, text: text.text, payload: payload.text }),
+        body: JSON.stringify({ space: $('trial-space').value, edits: this.edits(), payload: payload.text }),
       });
       this.show(result);
     } catch (error) {
@@ -457,14 +487,14 @@ const templates = {
   },
 };
 
-const text = new Editor('text', () => templates.changed());
+const text = new Editor('text', () => templates.write());
 const payload = new Editor('payload', () => {
   $('trial-sample').value = '';
-  templates.changed();
+  templates.soon();
 });
 $('trial-space').addEventListener('change', () => templates.load());
 $('source').addEventListener('change', () => templates.open());
-$('source-take').addEventListener('click', () => templates.open());
+$('discard').addEventListener('click', () => templates.discard());
 $('trial-sample').addEventListener('change', () => templates.sample());
 
 // ---- Begin

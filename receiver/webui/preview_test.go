@@ -47,7 +47,7 @@ func functions() webui.PreviewOptions {
 			return []webui.Source{{Name: "chat.tmpl", Text: "text"}}, nil
 		},
 		Try: func(t webui.Trial) webui.Outcome {
-			return webui.Outcome{Bodies: []json.RawMessage{[]byte(`{"text":` + t.Text + `}`)}, Notes: []string{"mended"}}
+			return webui.Outcome{Bodies: []json.RawMessage{[]byte(`{"text":` + t.Edits[0].Text + `}`)}, Notes: []string{"mended"}}
 		},
 	}
 }
@@ -177,7 +177,7 @@ func TestTooManyPagesAreTurnedAway(t *testing.T) {
 
 func TestATrialIsAnsweredWithItsResult(t *testing.T) {
 	h := webui.NewPreview(functions())
-	w := ask(h, http.MethodPost, "/preview/render", `{"space":"ops","source":"chat.tmpl","text":"\"*hi*\"","payload":"{}"}`)
+	w := ask(h, http.MethodPost, "/preview/render", `{"space":"ops","edits":[{"name":"chat.tmpl","text":"\"*hi*\""}],"payload":"{}"}`)
 	var got struct {
 		Messages []struct {
 			HTML           string
@@ -221,8 +221,8 @@ func TestBadRequestsOfThePageAreRefused(t *testing.T) {
 		says                 string
 	}{
 		{http.MethodPost, "/preview/render", `no JSON`, http.StatusBadRequest, "not JSON"},
-		{http.MethodPost, "/preview/render", `{"text":"` + strings.Repeat("x", 9<<20) + `"}`, http.StatusRequestEntityTooLarge, "8 MiB"},
-		{http.MethodPost, "/preview/render", `{"text":"no string of JSON"}`, http.StatusInternalServerError, "cannot be drawn"},
+		{http.MethodPost, "/preview/render", `{"payload":"` + strings.Repeat("x", 9<<20) + `"}`, http.StatusRequestEntityTooLarge, "8 MiB"},
+		{http.MethodPost, "/preview/render", `{"edits":[{"text":"no string of JSON"}]}`, http.StatusInternalServerError, "cannot be drawn"},
 		{http.MethodGet, "/preview/sources?space=none", ``, http.StatusNotFound, "no space of the config"},
 		{http.MethodGet, "/preview/samples", ``, http.StatusInternalServerError, "cannot be made"},
 		{http.MethodGet, "/preview/other", ``, http.StatusNotFound, ""},
