@@ -128,7 +128,8 @@ func TestPreviewTellsEditsFromNewMessages(t *testing.T) {
 	}
 	close(messages)
 	var out strings.Builder
-	printMessages(&out, func(string) string { return "ops" }, messages)
+	p := printer{out: &out, spaceOf: func(string) string { return "ops" }}
+	p.print(messages)
 	var got []string
 	for _, line := range regexp.MustCompile(`<<< .*`).FindAllString(out.String(), -1) {
 		got = append(got, strings.SplitAfter(line, ", ")[1])

@@ -26,8 +26,8 @@ import (
 // idlePoll is how often the preview looks whether all is delivered.
 const idlePoll = 50 * time.Millisecond
 
-// previewer runs the whole receiver against a stand-in for Google Chat. It prints
-// what arrives there, and has a page that shows it.
+// previewer runs the whole receiver against a stand-in for Google Chat, with a page
+// that shows what arrives there.
 type previewer struct {
 	configFile string
 	address    string
@@ -36,10 +36,10 @@ type previewer struct {
 
 func newPreviewer(app *kingpin.Application) *previewer {
 	p := &previewer{}
-	c := app.Command("preview", "Run the receiver against a built-in stand-in for Google Chat, with a page that shows its spaces and in which templates can be tried out; post sample alerts to it, and print the messages, too. It needs no Google account and sends nothing to Google.")
+	c := app.Command("preview", "Run the receiver against a built-in stand-in for Google Chat, with a page that shows its spaces and in which templates can be tried out; and post sample alerts to it. It needs no Google account and sends nothing to Google.")
 	c.Flag("config.file", "A configuration to try out; its spaces all lead to the stand-in. Without it, a built-in one with three spaces is used.").PlaceHolder("FILE").StringVar(&p.configFile)
 	c.Flag("web.listen-address", "Where to listen for browsers and more alerts. It must be a loopback address.").Default("127.0.0.1:9098").StringVar(&p.address)
-	c.Flag("once", "End when the samples are delivered.").BoolVar(&p.once)
+	c.Flag("once", "Print the messages as text, and end when the samples are delivered.").BoolVar(&p.once)
 	return p
 }
 
@@ -78,7 +78,8 @@ func (p *previewer) serve(ctx context.Context, env environment, of *preview.Prev
 	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	var running sync.WaitGroup
 	printed := of.Watch(ctx)
-	running.Go(func() { printMessages(env.stdout, of.SpaceOf, printed) })
+	prints := printer{out: env.stdout, spaceOf: of.SpaceOf, whole: p.once}
+	running.Go(func() { prints.print(printed) })
 	running.Go(func() { of.Run(ctx) })
 	running.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -245,12 +246,19 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return w.to.Write(p)
 }
 
-// printMessages prints messages as they arrive, until the channel is closed.
-func printMessages(out io.Writer, spaceOf func(place string) string, messages <-chan chattest.Message) {
+// printer prints the messages that arrive.
+type printer struct {
+	out     io.Writer
+	spaceOf func(place string) string // the names of the configured spaces there
+	whole   bool                      // whether to print all of a message, for who has no browser
+}
+
+// print prints messages until the channel is closed.
+func (p *printer) print(messages <-chan chattest.Message) {
 	for m := range messages {
 		var body chat.Message
 		if err := json.Unmarshal(m.Body, &body); err != nil {
-			fmt.Fprintf(out, "a message that cannot be read: %v\n", err)
+			fmt.Fprintf(p.out, "a message that cannot be read: %v\n", err)
 			continue
 		}
 		where := "a new thread"
@@ -260,9 +268,14 @@ func printMessages(out io.Writer, spaceOf func(place string) string, messages <-
 		case m.Reply:
 			where = "a reply in a thread"
 		}
-		fmt.Fprintf(out, "<<< Google Chat, space %s: %s, %d bytes\n%s\n", spaceOf(m.Space), where, len(m.Body), messageText(&body))
+		text := messageText(&body)
+		if !p.whole {
+			text, _, _ = strings.Cut(body.Text, "\n")
+			text += "\n"
+		}
+		fmt.Fprintf(p.out, "<<< Google Chat, space %s: %s, %d bytes\n%s\n", p.spaceOf(m.Space), where, len(m.Body), text)
 		for _, remark := range m.Remarks {
-			fmt.Fprintf(out, "    Chat would show this wrongly: %s\n", remark)
+			fmt.Fprintf(p.out, "    Chat would show this wrongly: %s\n", remark)
 		}
 	}
 }
