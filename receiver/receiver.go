@@ -140,9 +140,16 @@ func New(o Options) (*Receiver, error) {
 	return r, nil
 }
 
-// Setup returns what is in use, and why the files as they are now cannot be
-// loaded; nil where they are what is in use.
-func (r *Receiver) Setup() (*Setup, error) { return r.setup.Load(), r.lastReloadError() }
+// Setup returns what is in use.
+func (r *Receiver) Setup() *Setup { return r.setup.Load() }
+
+// ReloadError returns why the files as they are now cannot be loaded; nil where
+// they are what is in use.
+func (r *Receiver) ReloadError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.reloadError
+}
 
 // Handler answers HTTP requests.
 func (r *Receiver) Handler() http.Handler { return r.handler }

@@ -54,12 +54,6 @@ func (r *Receiver) use(s *Setup) {
 	}
 }
 
-func (r *Receiver) lastReloadError() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.reloadError
-}
-
 // watch reloads when a file that the config depends on has changed its content,
 // or when one came or went. After a failure it tries again each time: a config
 // that cannot be loaded may name files that the one in use does not, and only
@@ -77,7 +71,7 @@ func (r *Receiver) watch(ctx context.Context, stop <-chan struct{}) {
 			return
 		}
 		s := r.setup.Load()
-		if r.lastReloadError() == nil && digestOf(s.config.Files()...) == s.files {
+		if r.ReloadError() == nil && digestOf(s.config.Files()...) == s.files {
 			continue
 		}
 		err := r.Reload(ctx)

@@ -34,8 +34,9 @@ type LoadOptions struct {
 
 // StandIn is somewhere else to send what is meant for Google Chat.
 type StandIn interface {
-	// Webhook returns the URL in the place of that of a space's webhook.
-	Webhook(space string) (*chat.WebhookURL, error)
+	// Webhook returns the URL in the place of that of a space's webhook, which leads
+	// to the Google space "spaces/AAAA".
+	Webhook(space, place string) (*chat.WebhookURL, error)
 	// App makes the Chat app a member of the Google space, "spaces/AAAA", or gives
 	// it a direct message with the user, "users/123"; the other one is empty. It
 	// returns the address in the place of the API's, and the content of a
@@ -180,7 +181,12 @@ func (s *Setup) add(i int, o LoadOptions) *config.Fault {
 		f := s.config.Fault(fmt.Sprintf("spaces[%d]%s", i, key), message)
 		return &f
 	}
-	client, err := promconfig.NewClientFromConfig(c.HTTP.Reveal(), "chat")
+	web := c.HTTP.Reveal()
+	if o.StandIn != nil {
+		// It is on loopback: no proxy, and nobody else, is to see anything.
+		web = promconfig.HTTPClientConfig{}
+	}
+	client, err := promconfig.NewClientFromConfig(web, "chat")
 	if err != nil {
 		// It was built once when the config was checked.
 		return fault(".http_config", "cannot be used")
@@ -238,14 +244,15 @@ func (s *Setup) addWebhook(c *config.Space, space *delivery.Space, client *http.
 }
 
 func webhook(c *config.Space, o LoadOptions) (*chat.WebhookURL, error) {
-	if o.StandIn != nil {
-		return o.StandIn.Webhook(c.Name)
-	}
 	raw, err := c.URL()
 	if err != nil {
 		return nil, err
 	}
-	return chat.ParseWebhookURL(raw)
+	url, err := chat.ParseWebhookURL(raw)
+	if err == nil && o.StandIn != nil {
+		return o.StandIn.Webhook(c.Name, url.Place())
+	}
+	return url, err
 }
 
 // addApp has a space deliver as a Chat app.

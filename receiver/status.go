@@ -38,7 +38,7 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 		Storage:        r.engine,
 		Delivering:     r.manager.Delivering(),
 	}
-	if err := r.lastReloadError(); err != nil {
+	if err := r.ReloadError(); err != nil {
 		s.ReloadError = err.Error()
 	}
 	if err := r.store.Ready(); err != nil {

@@ -49,7 +49,11 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 	if err != nil {
 		return nil, err
 	}
-	d, failures, err := s.render(i, s.renderers[space].of, payload, now)
+	p, err := decodePayload(payload)
+	if err != nil {
+		return nil, err
+	}
+	d, failures, err := s.render(i, s.renderers[space].of, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -61,11 +65,7 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 
 // render makes a draft, without its Failures, for the space with the given
 // index by one of its renderers.
-func (s *Setup) render(i int, of *render.Renderer, payload []byte, now time.Time) (*Draft, []render.Failure, error) {
-	p, err := decodePayload(payload)
-	if err != nil {
-		return nil, nil, err
-	}
+func (s *Setup) render(i int, of *render.Renderer, p *alert.Payload, now time.Time) (*Draft, []render.Failure, error) {
 	space := s.config.Spaces[i].Name
 	as := *s.spaces[space]
 	d := &Draft{Space: space, Door: door(&s.config.Spaces[i])}

@@ -1,7 +1,7 @@
 package receiver
 
 import (
-	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -17,20 +17,22 @@ import (
 // Source is a text of which a space's messages are made.
 type Source struct {
 	// Name is its place in the config, "spaces[ops].card.title", the name of a
-	// template file, or that of the file that is built in, "chat.tmpl".
+	// template file, or that of the file that is built in, "chat.tmpl (built in)".
 	Name string
 	Text string
 }
 
-// Trial is what comes of a payload with a source that somebody is writing.
-type Trial struct {
-	// Draft is what would be sent. It is nil where there are Faults because of
-	// which nothing can be rendered.
-	Draft  *Draft
-	Faults []SourceFault
+// Tried is what comes of a payload with sources that somebody is writing.
+type Tried struct {
+	// Draft is what would be sent. It is nil where the payload, or one of Faults,
+	// is such that nothing can be rendered.
+	Draft   *Draft
+	Faults  []SourceFault
+	Payload *SourceFault // of the payload; nil where nothing is wrong with it
 }
 
-// SourceFault is a template that cannot be parsed, or that failed.
+// SourceFault is a template that cannot be parsed, or that failed, or what is wrong
+// with a payload.
 type SourceFault struct {
 	Source       string // the name of the one at fault; empty where it is not known
 	Line, Column int    // in it, from 1 on, the column in bytes; 0 where it is not known
@@ -51,8 +53,12 @@ func (s *Setup) Sources(space string) ([]Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	builtin, err := builtinFiles()
+	if err != nil {
+		return nil, err
+	}
 	var sources []Source
-	for _, f := range append(files, builtinFiles()...) {
+	for _, f := range append(files, builtin...) {
 		sources = append(sources, Source(f))
 	}
 	of := messages(&s.config.Spaces[i])
@@ -63,47 +69,64 @@ func (s *Setup) Sources(space string) ([]Source, error) {
 }
 
 // Try renders a payload as [Setup.Render] does, with each one of edited in the
-// place of the source of its name. Its error is about the space, the payload,
-// where it may be a [PayloadError], or a name that is none; faults of the templates
-// are told beside one of the payload.
-func (s *Setup) Try(space string, payload []byte, edited []Source, now time.Time) (Trial, error) {
+// place of the source of its name. It fails for a space or a source that does not
+// exist.
+func (s *Setup) Try(space string, payload []byte, edited []Source, now time.Time) (Tried, error) {
 	i, _, err := s.space(space)
 	if err != nil {
-		return Trial{}, err
+		return Tried{}, err
 	}
 	files, err := templateFiles(s.config)
-	if err != nil {
-		return Trial{}, err
+	if faults := faultsOf(err); len(faults) > 0 {
+		return Tried{Faults: faults}, nil
 	}
 	of := messages(&s.config.Spaces[i])
 	for _, source := range edited {
 		if files, err = replace(files, &of, source); err != nil {
-			return Trial{}, err
+			return Tried{}, err
 		}
 	}
-	set, faults := loadFiles(files)
-	if set == nil {
-		return Trial{}, faults
+	// What is wrong with either is worth knowing at the same time.
+	p, err := decodePayload(payload)
+	renderer, faults := parse(files, of)
+	tried := Tried{Payload: payloadFault(err), Faults: faults}
+	if tried.Payload != nil || len(tried.Faults) > 0 {
+		return tried, nil
 	}
-	renderer, err := set.Renderer(of)
-	if err = errors.Join(faults, err); err != nil {
-		// What is wrong with the payload is worth knowing at the same time.
-		_, payloadErr := decodePayload(payload)
-		return Trial{Faults: parseFaults(err)}, payloadErr
-	}
-	draft, failures, err := s.render(i, renderer, payload, now)
+	draft, failures, err := s.render(i, renderer, p, now)
 	if err != nil {
-		return Trial{}, err
+		return Tried{}, err
 	}
-	trial := Trial{Draft: draft}
+	tried.Draft = draft
 	for _, f := range failures {
-		fault := SourceFault{Source: f.Source, Line: f.Line, Column: f.Column, Message: f.Cause, Near: f.Near}
-		if f.Where != f.Source {
+		fault := SourceFault{Source: cmp.Or(f.Source, f.Where), Line: f.Line, Column: f.Column, Message: f.Cause, Near: f.Near}
+		if f.Where != fault.Source {
 			fault.Message = f.Where + ": " + f.Cause
 		}
-		trial.Faults = append(trial.Faults, fault)
+		tried.Faults = append(tried.Faults, fault)
 	}
-	return trial, nil
+	return tried, nil
+}
+
+// parse parses template files and the strings of a space.
+func parse(files []render.File, of render.Space) (*render.Renderer, []SourceFault) {
+	set, err := loadFiles(files)
+	if set == nil {
+		return nil, faultsOf(err)
+	}
+	renderer, stringErr := set.Renderer(of)
+	return renderer, faultsOf(errors.Join(err, stringErr))
+}
+
+// payloadFault returns an error of decodePayload with its place, if it has one.
+func payloadFault(err error) *SourceFault {
+	if err == nil {
+		return nil
+	}
+	if at, ok := errors.AsType[*PayloadError](err); ok {
+		return &SourceFault{Line: at.Line, Column: at.Column, Message: at.Err.Error()}
+	}
+	return &SourceFault{Message: err.Error()}
 }
 
 // replace puts a source in its place, among the files or the space's strings.
@@ -113,7 +136,11 @@ func replace(files []render.File, of *render.Space, edited Source) ([]render.Fil
 		files[i].Text = edited.Text
 		return files, nil
 	}
-	if slices.ContainsFunc(builtinFiles(), isEdited) {
+	builtin, err := builtinFiles()
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(builtin, isEdited) {
 		// Before the user's files, which replace what it defines.
 		return slices.Insert(files, 0, render.File(edited)), nil
 	}
@@ -157,15 +184,20 @@ func namedStrings(of *render.Space) []namedString {
 	return all
 }
 
-// parseFaults gives errors of package render their places.
-func parseFaults(err error) []SourceFault {
+// faultsOf gives errors of package render, and of files, their places.
+func faultsOf(err error) []SourceFault {
+	if err == nil {
+		return nil
+	}
 	var faults []SourceFault
 	for _, e := range unjoin(err) {
+		fault := SourceFault{Message: e.Error()}
 		if f, ok := errors.AsType[*render.Fault](e); ok {
-			faults = append(faults, SourceFault{Source: f.Where, Line: f.Line, Column: f.Column, Message: f.Err.Error()})
-		} else {
-			faults = append(faults, SourceFault{Message: e.Error()})
+			fault = SourceFault{Source: f.Where, Line: f.Line, Column: f.Column, Message: f.Err.Error()}
+		} else if f, ok := errors.AsType[*fs.PathError](e); ok {
+			fault = SourceFault{Source: f.Path, Message: f.Err.Error()}
 		}
+		faults = append(faults, fault)
 	}
 	return faults
 }
@@ -183,18 +215,22 @@ func templateFiles(c *config.Config) ([]render.File, error) {
 	return files, nil
 }
 
-// builtinFiles returns the template files that are built in.
-func builtinFiles() []render.File {
-	names, _ := fs.Glob(templates.FS, "*.tmpl") // fails only for a bad pattern
+// builtinFiles returns the template files that are built in. Their names are no
+// file's of the user.
+func builtinFiles() ([]render.File, error) {
+	names, err := fs.Glob(templates.FS, "*.tmpl")
+	if err != nil {
+		return nil, err
+	}
 	files := make([]render.File, 0, len(names))
 	for _, name := range names {
 		text, err := templates.FS.ReadFile(name)
 		if err != nil {
-			continue // cannot be: it is embedded
+			return nil, err
 		}
-		files = append(files, render.File{Name: name, Text: string(bytes.TrimSuffix(text, []byte("\n")))})
+		files = append(files, render.File{Name: name + " (built in)", Text: string(text)})
 	}
-	return files
+	return files, nil
 }
 
 // loadFiles parses template files.

@@ -23,8 +23,14 @@ import (
 	"alertchat/receiver/sample"
 )
 
-// idlePoll is how often the preview looks whether all is delivered.
-const idlePoll = 50 * time.Millisecond
+const (
+	// idlePoll is how often the preview looks whether all is delivered.
+	idlePoll = 50 * time.Millisecond
+	// deliveryTimeout bounds how long a sample may take.
+	deliveryTimeout = 30 * time.Second
+	// endTimeout bounds how long requests are still answered at the end.
+	endTimeout = 3 * time.Second
+)
 
 // previewer runs the whole receiver against a stand-in for Google Chat, with a page
 // that shows what arrives there.
@@ -43,19 +49,27 @@ func newPreviewer(app *kingpin.Application) *previewer {
 	return p
 }
 
-func (p *previewer) run(ctx context.Context, env environment) (err error) {
+func (p *previewer) run(ctx context.Context, env environment) error {
 	env.stdout = &lineWriter{to: env.stdout}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	env.notify(signals)
-	go func() {
+	ended := make(chan error, 1)
+	go func() { ended <- p.preview(ctx, env) }()
+	for range 2 {
 		select {
+		case err := <-ended:
+			return err
 		case <-signals:
 			cancel()
-		case <-ctx.Done():
 		}
-	}()
+	}
+	return errors.New("preview: a second signal: what it stored stays in the folder for temporary files")
+}
+
+// preview runs until ctx ends or, with --once, all is shown.
+func (p *previewer) preview(ctx context.Context, env environment) error {
 	listener, err := loopback(ctx, p.address)
 	if err != nil {
 		return err
@@ -68,8 +82,7 @@ func (p *previewer) run(ctx context.Context, env environment) (err error) {
 	return errors.Join(p.serve(ctx, env, running, listener), running.Close(ctx))
 }
 
-// serve runs the receiver and shows what arrives in Google Chat's place, until
-// ctx ends or, with --once, all is shown.
+// serve runs the receiver and shows what arrives in Google Chat's place.
 func (p *previewer) serve(ctx context.Context, env environment, of *preview.Preview, listener net.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -94,7 +107,11 @@ func (p *previewer) serve(ctx context.Context, env environment, of *preview.Prev
 		err = nil // the user's Ctrl-C
 	}
 	cancel()
-	err = errors.Join(err, server.Close())
+	ending, stop := context.WithTimeoutCause(context.WithoutCancel(ctx), endTimeout, errors.New("requests are still being answered"))
+	defer stop()
+	if server.Shutdown(ending) != nil {
+		err = errors.Join(err, server.Close())
+	}
 	running.Wait()
 	return err
 }
@@ -113,14 +130,16 @@ func (p *previewer) show(ctx context.Context, env environment, address string) e
 		if err := post(ctx, address+"/alertmanager", body); err != nil {
 			return err
 		}
-		if err := untilDelivered(ctx, address); err != nil {
+		if err := untilDelivered(ctx, address); err != nil && (p.once || ctx.Err() != nil) {
 			return err
+		} else if err != nil {
+			fmt.Fprintf(env.stdout, "%v; the status page says why\n\n", err)
 		}
 	}
 	if p.once {
 		return nil
 	}
-	fmt.Fprintf(env.stdout, `All samples are delivered. See them, and try out templates, in a browser:
+	fmt.Fprintf(env.stdout, `All samples are posted. See them, and try out templates, in a browser:
 
     %s%s
 
@@ -192,6 +211,8 @@ func untilReady(ctx context.Context, address string) error {
 
 // untilDelivered waits until nothing waits any more.
 func untilDelivered(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, deliveryTimeout, errors.New("preview: a sample is not delivered"))
+	defer cancel()
 	return poll(ctx, func() (bool, error) {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/api/v1/status", nil)
 		if err != nil {
@@ -229,7 +250,7 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		}
 	}
 }

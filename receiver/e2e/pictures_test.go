@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"flag"
 	"net/http"
 	"os"
@@ -21,7 +22,7 @@ func TestPictures(t *testing.T) {
 		t.Skip("make pictures makes them")
 	}
 	address := startPreview(t)
-	p := openPreview(t, address+"#space=spaces%2FON-CALL", view(440, 900, false))
+	p := openPreview(t, address+"#space=spaces%2FONCALL", view(440, 900, false))
 	p.waitText("#stream", "RESOLVED")
 	eval[string](p, `document.querySelector('#stream .thread').style.padding = '12px'`)
 	card, err := inPage(p, chromedp.Screenshot(chromedp.CSS("#stream .thread:first-child")))
@@ -65,6 +66,12 @@ func statusPicture(t *testing.T, width, height int64) []byte {
 	page := startBrowser(t).open(t, "http://"+f.receiver.address+"/", view(width, height, false))
 	page.waitText("#summary", "storage")
 	page.waitText("main", "dead")
+	eventually(t, "a failed attempt is shown", func() error {
+		if page.text("main [data-label=Attempts]") == "0" {
+			return errors.New("it is not")
+		}
+		return nil
+	})
 	return page.screenshot(width, height, false)
 }
 

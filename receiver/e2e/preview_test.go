@@ -27,7 +27,7 @@ func startPreview(t testing.TB, args ...string) string {
 	eventually(t, "the samples are delivered", func() error {
 		output := p.output()
 		found := regexp.MustCompile(`(http://127\.0\.0\.1:[0-9]+)/preview/`).FindString(output)
-		if found == "" || !strings.Contains(output, "All samples are delivered.") {
+		if found == "" || !strings.Contains(output, "All samples are posted.") {
 			return fmt.Errorf("it prints %q", output)
 		}
 		address = found
@@ -121,6 +121,28 @@ func TestPreviewShowsAnAlertFromItsBeginningToItsEnd(t *testing.T) {
 	p.waitText("#stream .thread:last-child article + article", "RESOLVED")
 	p.waitText("#arrival", "QueueGrows")
 
+	// What fires after its end begins anew, whenever a button is pressed.
+	p.choose("#sample", "bare")
+	before := eval[int](p, `document.querySelectorAll('#stream article').length`)
+	for i, button := range []string{"firing", "resolved", "firing", "resolved", "firing"} {
+		p.run(chromedp.Click(chromedp.CSS("#post button[value=" + button + "]")))
+		eventually(t, button+" is told", func() error {
+			if now := eval[int](p, `document.querySelectorAll('#stream article').length`); now <= before+i {
+				return fmt.Errorf("there are %d messages, after %d", now, before+i)
+			}
+			return nil
+		})
+	}
+
+	// One that is out of sight is told, and a button leads there.
+	eval[int](p, `document.querySelector('#stream').scrollTop = 0`)
+	p.run(chromedp.Click(chromedp.CSS("#post button[value=resolved]")))
+	p.waitText("#newer", "New message")
+	p.run(chromedp.Click(chromedp.CSS("#newer")))
+	if eval[int](p, `document.querySelector('#stream').scrollTop`) == 0 {
+		t.Error("the button does not lead to the message")
+	}
+
 	// Another space tells what is new in it, and an edit takes the message's place.
 	p.choose("#sample", "group")
 	p.run(chromedp.Click(chromedp.CSS("#post button[value=firing]")))
@@ -134,6 +156,17 @@ func TestPreviewShowsAnAlertFromItsBeginningToItsEnd(t *testing.T) {
 	p.waitText("#stream", "RESOLVED")
 	if after := eval[int](p, `document.querySelectorAll('#stream .edited').length`); after == 0 || messages == 0 {
 		t.Errorf("no message of %d was edited", messages)
+	}
+
+	// An edit does not take the focus away.
+	labels, annotations := map[string]string{"namespace": "shop"}, map[string]string{"runbook_url": "https://runbooks.example.org/Cart"}
+	postTo(t, address, oneAlert(t, "CartSlow", "firing", labels, annotations))
+	p.waitText("#stream .thread:last-child", "CartSlow")
+	p.run(chromedp.Focus(chromedp.CSS("#stream .thread:last-child a")))
+	postTo(t, address, oneAlert(t, "CartSlow", "resolved", labels, annotations))
+	p.waitText("#stream .thread:last-child .edited", "Edited")
+	if at := eval[string](p, `document.activeElement.href ?? document.activeElement.tagName`); at != annotations["runbook_url"] {
+		t.Errorf("after an edit the focus is at %s", at)
 	}
 
 	// Whoever comes back sees what was there.
@@ -276,7 +309,7 @@ func TestPreviewWorksFromTheKeyboard(t *testing.T) {
 	if unnamed != "" {
 		t.Errorf("without a name: %s", unnamed)
 	}
-	for _, id := range []string{"arrival", "posted", "text-faults", "payload-faults", "size", "notices"} {
+	for _, id := range []string{"arrival", "posted", "own-posted", "told", "notices"} {
 		if role := eval[string](p, `document.getElementById(%q).getAttribute('role')`, id); role != "status" {
 			t.Errorf("changes of %s are not told: its role is %q", id, role)
 		}
@@ -313,4 +346,30 @@ func TestPreviewDrawsInTheThemeAndWidthThatIsChosen(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestPreviewTakesNoConnectionInTheBackground opens more tabs than a browser has
+// connections for one origin.
+func TestPreviewTakesNoConnectionInTheBackground(t *testing.T) {
+	t.Parallel()
+	address, b := startPreview(t), startBrowser(t)
+	hide := func(p *page, hidden bool) {
+		eval[bool](p, `(() => {
+			Object.defineProperty(document, 'hidden', {value: %t, configurable: true});
+			return document.dispatchEvent(new Event('visibilitychange'));
+		})()`, hidden)
+	}
+	var first *page
+	for range 8 {
+		p := b.open(t, address)
+		p.waitText("#stream", "Watchdog")
+		hide(p, true)
+		if first == nil {
+			first = p
+		}
+	}
+	// What came meanwhile is there when the tab is seen again.
+	postTo(t, address, oneAlert(t, "QueueGrows", "firing", nil, nil))
+	hide(first, false)
+	first.waitText("#stream", "QueueGrows")
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -87,10 +86,10 @@ func shown(m chattest.Message) *webui.Message {
 }
 
 // setup returns what the receiver runs with.
-func (p *Preview) setup() webui.Setup {
-	setup, fault := p.app.Setup()
-	out := webui.Setup{Version: cmp.Or(version.Version, "of a build without a number"), Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
-	if fault != nil {
+func (p *Preview) setup() webui.PreviewSetup {
+	setup := p.app.Setup()
+	out := webui.PreviewSetup{Version: cmp.Or(version.Version, "of a build without a number"), Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
+	if fault := p.app.ReloadError(); fault != nil {
 		out.Fault = p.shorten(fault.Error())
 	}
 	for _, s := range setup.Spaces() {
@@ -137,8 +136,7 @@ func (p *Preview) shorten(sentence string) string {
 }
 
 func (p *Preview) sources(space string) ([]webui.Source, error) {
-	setup, _ := p.app.Setup()
-	found, err := setup.Sources(space)
+	found, err := p.app.Setup().Sources(space)
 	if err != nil {
 		return nil, err
 	}
@@ -150,27 +148,23 @@ func (p *Preview) sources(space string) ([]webui.Source, error) {
 }
 
 // try implements [webui.PreviewOptions].Try.
-func (p *Preview) try(t webui.Trial) webui.Outcome {
-	setup, _ := p.app.Setup()
+func (p *Preview) try(t webui.Trial) webui.Tried {
 	edits := make([]receiver.Source, len(t.Edits))
 	for i, e := range t.Edits {
 		edits[i] = receiver.Source(e)
 	}
-	trial, err := setup.Try(t.Space, []byte(t.Payload), edits, time.Now())
-	var out webui.Outcome
+	tried, err := p.app.Setup().Try(t.Space, []byte(t.Payload), edits, time.Now())
 	if err != nil {
-		out.Payload = &webui.SourceFault{Message: err.Error()}
-		if at, ok := errors.AsType[*receiver.PayloadError](err); ok {
-			out.Payload = &webui.SourceFault{Line: at.Line, Column: at.Column, Message: at.Err.Error()}
-		}
+		return webui.Tried{Faults: []webui.SourceFault{{Message: err.Error()}}}
 	}
-	if trial.Draft != nil {
-		out.Bodies, out.Door = trial.Draft.Bodies(), trial.Draft.Door
-		for _, remark := range trial.Draft.Remarks {
+	out := webui.Tried{Payload: (*webui.SourceFault)(tried.Payload)}
+	if tried.Draft != nil {
+		out.Bodies, out.Door = tried.Draft.Bodies(), tried.Draft.Door
+		for _, remark := range tried.Draft.Remarks {
 			out.Notes = append(out.Notes, p.shorten(remark))
 		}
 	}
-	for _, f := range trial.Faults {
+	for _, f := range tried.Faults {
 		out.Faults = append(out.Faults, webui.SourceFault(f))
 	}
 	return out

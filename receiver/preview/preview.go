@@ -30,9 +30,9 @@ const Path = "/preview/"
 // disk has changed.
 const reloadEvery = 500 * time.Millisecond
 
-// config is what the preview runs with where no config is given. Its pace is
+// builtinConfig is what the preview runs with where no config is given. Its pace is
 // higher than Google Chat's, so that nobody waits for the samples.
-const config = `spaces:
+const builtinConfig = `spaces:
   - name: ops
     webhook_url: https://chat.googleapis.com/v1/spaces/OPS/messages?key=preview&token=preview
   - name: on-call
@@ -86,7 +86,7 @@ func (p *Preview) start(ctx context.Context, o Options) (err error) {
 	if o.ConfigFile == "" {
 		limit = quickRate
 		o.ConfigFile = filepath.Join(p.folder, "config.yml")
-		if err = os.WriteFile(o.ConfigFile, []byte(config), 0o600); err != nil {
+		if err = os.WriteFile(o.ConfigFile, []byte(builtinConfig), 0o600); err != nil {
 			return err
 		}
 	}

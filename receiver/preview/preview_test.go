@@ -24,10 +24,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs a preview, with a config if text is one, and returns where it
-// listens.
-func start(t *testing.T, text string) (address string) {
+// start runs a preview, with a config if text is one, in which replacements are
+// made, and returns where it listens.
+func start(t *testing.T, text string, replacements ...string) (address string) {
 	t.Helper()
+	text = strings.NewReplacer(replacements...).Replace(text)
 	o := preview.Options{Logger: slog.New(slog.DiscardHandler)}
 	if text != "" {
 		o.ConfigFile = "config.yml"
@@ -53,15 +54,25 @@ func start(t *testing.T, text string) (address string) {
 			t.Error(err)
 		}
 	})
-	for code := 0; code != http.StatusOK; {
-		code, _ = get(t, server.URL+"/-/ready", "")
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		code, answer := get(t, server.URL+"/-/ready", "")
+		if code == http.StatusOK {
+			return server.URL
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not become ready: %s", answer)
+		}
 	}
-	return server.URL
 }
 
+// write replaces a file as a whole: the preview may read it at any time.
 func write(t *testing.T, name, text string) {
 	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(name+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(name+".new", name); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -175,7 +186,7 @@ func TestAPayloadBecomesAMessageAndItsEndAReply(t *testing.T) {
 	setup := next("setup")
 	spaces, _ := json.Marshal(setup.data["spaces"])
 	want := `[{"kind":"webhook","names":["ops"],"place":"spaces/OPS"},{"kind":"webhook","names":["on-call"],"place":"spaces/ONCALL"},{"kind":"app","names":["shop"],"place":"spaces/SHOP"}]`
-	if string(spaces) != strings.ReplaceAll(want, "ONCALL", "ON-CALL") {
+	if string(spaces) != want {
 		t.Errorf("the spaces are %s, want %s", spaces, want)
 	}
 	next("whole")
@@ -226,7 +237,7 @@ route: {space: ops}
 	next := watch(t, address)
 	first := next("setup")
 	spaces, _ := json.Marshal(first.data["spaces"])
-	if !strings.Contains(string(spaces), `"names":["team","same"]`) || !strings.Contains(string(spaces), `{"kind":"direct message","names":["anna"],"place":"spaces/ANNA"}`) {
+	if !strings.Contains(string(spaces), `"names":["team","same"]`) || !strings.Contains(string(spaces), `{"kind":"direct message","names":["anna"],"place":"spaces/dm-anna"}`) {
 		t.Errorf("the spaces are %s", spaces)
 	}
 	next("whole")
@@ -318,6 +329,29 @@ func TestEachSampleIsShownWithoutARemark(t *testing.T) {
 	}
 	if want := append(sample.Names(), "storm"); !slices.Equal(names, want) {
 		t.Errorf("the samples are %q, want %q", names, want)
+	}
+}
+
+func TestNobodyElseSeesWhatIsPreviewed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("%s %s goes to the proxy, or to where tokens come from", r.Method, r.URL)
+	}))
+	t.Cleanup(elsewhere.Close)
+	address := start(t, `
+spaces:
+  - name: ops
+    webhook_url: 'https://chat.googleapis.com/v1/spaces/A/messages?key=k&token=t'
+    http_config: {proxy_url: 'ELSEWHERE', oauth2: {client_id: a, client_secret: b, token_url: 'ELSEWHERE/token'}}
+route: {space: ops}
+`, "ELSEWHERE", elsewhere.URL)
+	next := watch(t, address)
+	next("whole")
+	if code, answer := post(t, address+"/alertmanager", firing(t, "firing")); code != http.StatusOK {
+		t.Fatal(answer)
+	}
+	if m := next("message"); m.data["place"] != "spaces/A" {
+		t.Errorf("the message is %v", m.data)
 	}
 }
 

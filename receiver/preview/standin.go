@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -27,18 +26,21 @@ type standIn struct {
 	base   string
 
 	mu     sync.Mutex // guards what follows
-	paths  map[string]string
+	paths  map[webhook]string
 	places map[string]string // by the name of the configured space
 	dms    map[string]bool   // the places that are direct messages
 	app    *chattest.App     // nil while nobody wants one
 	key    *rsa.PrivateKey   // of the app
 }
 
+// webhook is that of a configured space, which leads to a place.
+type webhook struct{ space, place string }
+
 // newStandIn returns one of which each space takes that many writes a second.
 func newStandIn(rate int) *standIn {
 	return &standIn{
 		chat:   chattest.New(chattest.Options{Rate: float64(rate), Keep: keep}),
-		paths:  make(map[string]string),
+		paths:  make(map[webhook]string),
 		places: make(map[string]string),
 		dms:    make(map[string]bool),
 	}
@@ -63,15 +65,16 @@ func (g *standIn) close() {
 }
 
 // Webhook implements [receiver.StandIn].
-func (g *standIn) Webhook(space string) (*chat.WebhookURL, error) {
+func (g *standIn) Webhook(space, place string) (*chat.WebhookURL, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	path, ok := g.paths[space]
+	of := webhook{space, place}
+	path, ok := g.paths[of]
 	if !ok {
-		path = g.chat.AddWebhook(placeOf(space))
-		g.paths[space] = path
+		path = g.chat.AddWebhook(place)
+		g.paths[of] = path
 	}
-	g.places[space] = placeOf(space)
+	g.places[space] = place
 	return chat.ParseWebhookURL(g.base + path)
 }
 
@@ -86,7 +89,7 @@ func (g *standIn) App(space, place, user string) (url string, credentials []byte
 		g.app = g.chat.AddApp("alertchat@preview.iam.gserviceaccount.com", &g.key.PublicKey)
 	}
 	if user != "" {
-		place = placeOf(space)
+		place = "spaces/dm-" + space
 		g.app.Install(user, place)
 		g.dms[place] = true
 	} else {
@@ -95,9 +98,6 @@ func (g *standIn) App(space, place, user string) (url string, credentials []byte
 	g.places[space] = place
 	return g.base, g.app.KeyFile(g.key, g.base), nil
 }
-
-// placeOf makes up a place for a configured space that does not name one.
-func placeOf(space string) string { return "spaces/" + strings.ToUpper(space) }
 
 // place returns where a configured space leads.
 func (g *standIn) place(space string) string {

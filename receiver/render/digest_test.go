@@ -126,7 +126,7 @@ func TestADigestIsReadFromTheTop(t *testing.T) {
 	got := renderer(t, nil).Render(tellings, noon())
 	m := got.Messages[0]
 	share := fmt.Sprintf("%d of them here, %d to follow", got.Told, 1000-got.Told)
-	const standing = "🔴 1,000 groups of alerts: 980 firing, 20 resolved"
+	const standing = "🔴 1,000 groups of alerts: 980 firing, 20 resolved · worst: critical"
 	const names = "🔴 KubePodCrashLooping ×245 · 🔴 TargetDown ×245 · 🟠 HighErrorRate ×245 · 🟠 KubeDeploymentReplicasMismatch ×245 · ✅ KubeDeploymentReplicasMismatch ×20"
 	if want := standing + " (" + share + ")\n" + names; m.Text != want || m.FallbackText != want || got.Title != standing+" ("+share+"): "+names {
 		t.Errorf("text = %q, fallbackText = %q, title = %q, want %q, and the title the same in one line", m.Text, m.FallbackText, got.Title, want)
@@ -163,11 +163,11 @@ func TestADigestTellsWhatFiresApartFromWhatDoesNot(t *testing.T) {
 		title    string
 		headers  []string
 	}{
-		{"all fire", tellings[:2], "🔴 2 groups of alerts, all firing", []string{""}},
-		{"all warnings fire", tellings[40:42], "🟠 2 groups of alerts, all firing", []string{""}},
-		{"the worst is not the first", []incident.Telling{tellings[40], tellings[0]}, "🔴 2 groups of alerts, all firing", []string{""}},
+		{"all fire", tellings[:2], "🔴 2 groups of alerts, all firing · worst: critical", []string{""}},
+		{"all warnings fire", tellings[40:42], "🟠 2 groups of alerts, all firing · worst: warning", []string{""}},
+		{"the worst is not the first", []incident.Telling{tellings[40], tellings[0]}, "🔴 2 groups of alerts, all firing · worst: critical", []string{""}},
 		{"all are resolved", []incident.Telling{end, end}, "✅ 2 groups of alerts, all resolved", []string{""}},
-		{"some of both", []incident.Telling{end, tellings[50], end}, "🟠 3 groups of alerts: 1 firing, 2 resolved", []string{"<b>🔥 Firing (1)</b>", "<b>✅ Resolved (2)</b>"}},
+		{"some of both", []incident.Telling{end, tellings[50], end}, "🟠 3 groups of alerts: 1 firing, 2 resolved · worst: warning", []string{"<b>🔥 Firing (1)</b>", "<b>✅ Resolved (2)</b>"}},
 	} {
 		got := renderer(t, nil).Render(c.tellings, noon())
 		sound(t, got)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -492,6 +493,35 @@ func TestAChatAppMayHaveWidgetsBelowItsMessage(t *testing.T) {
 		got := r.Render([]incident.Telling{oneAlert(t, nil, nil)}, noon())
 		if n := len(got.Messages[0].AccessoryWidgets); n != want || len(got.Failures) > 0 {
 			t.Errorf("%v: %d accessory widgets, %v; want %d", door, n, got.Failures, want)
+		}
+	}
+}
+
+// TestMarkupThatChatDoesNotShowIsTold is about the author of a template: what is
+// left out of it is worth a word.
+func TestMarkupThatChatDoesNotShowIsTold(t *testing.T) {
+	one := oneAlert(t, nil, nil)
+	for _, c := range []struct{ name, summary, want string }{
+		{"nothing", `<b>x</b> <a href="https://example.org">y</a> {{ .Status }}`, ""},
+		{"tags", `<table><tr><td>x</td></tr></table><h2>y</h2>`, "left out: <table>, <tr>, <td>, <h2>"},
+		{"many tags", `<a1>x<a2><a3><a4><a5><a6><a7>`, "left out: <a1>, <a2>, <a3>, <a4>, <a5>"},
+		{"links", `<a href="javascript:x">x</a> <a href="rel/x">y</a> <a href="https://example.org">z <a href="https://example.org">z</a></a>`, "left out: a link that is no absolute http(s) URL, a link inside of a link"},
+		{"a colour", `<font color="red">x</font>`, "left out: a color that is not written #RRGGBB"},
+		{"a label", `{{ "<table>" }}`, ""},
+	} {
+		r := renderer(t, func(s *render.Space) { s.Card.Summary = c.summary })
+		got := r.Render([]incident.Telling{one}, noon())
+		sound(t, got)
+		var said []string
+		for _, n := range got.Notes {
+			said = append(said, n.Where+": "+n.What)
+		}
+		want := []string{"spaces[ops].card.summary: " + c.want}
+		if c.want == "" {
+			want = nil
+		}
+		if !slices.Equal(said, want) {
+			t.Errorf("%s: noted is %q, want %q", c.name, said, want)
 		}
 	}
 }

@@ -9,8 +9,10 @@ import (
 	"golang.org/x/net/html/atom"
 )
 
-// maxOpen is how many tags may be open at once in a card's text.
-const maxOpen = 16
+const (
+	maxOpen    = 16 // tags that may be open at once in a card's text
+	maxDropped = 5  // kinds of markup of which it is told that they were dropped
+)
 
 // cleanHTML returns text in Chat's subset of HTML, with at most limit bytes once
 // it is encoded as JSON: other tags are dropped and their text is kept, open
@@ -19,9 +21,16 @@ const maxOpen = 16
 // of a rune, an entity or a tag. cut says whether it did. Text of nothing but
 // spaces comes out empty.
 func cleanHTML(s string, limit int) (out string, cut bool) {
+	out, cut, _ = mendHTML(s, limit)
+	return out, cut
+}
+
+// mendHTML is [cleanHTML] for who wants to know what was dropped: that is a phrase
+// for people, or empty.
+func mendHTML(s string, limit int) (out string, cut bool, dropped string) {
 	c := cleaner{left: limit, runes: len(s)}
 	out = c.clean(s)
-	return out, c.cut
+	return out, c.cut, strings.Join(c.dropped, ", ")
 }
 
 // cutHTML returns text in Chat's subset of HTML with at most runes characters to
@@ -76,6 +85,7 @@ type cleaner struct {
 	swallow bool        // a newline right after <br> is only the template's layout
 	visible bool        // whether anything can be seen yet
 	cut     bool
+	dropped []string // what of the markup is not Chat's, each kind once
 }
 
 func (c *cleaner) finish() string {
@@ -228,7 +238,11 @@ func (c *cleaner) start(t html.Token) {
 		return
 	}
 	attr, ok := c.allowed(tag, t.Attr)
-	if !ok || len(c.open) >= maxOpen {
+	if !ok {
+		c.drop(tag, t.Data)
+		return
+	}
+	if len(c.open) >= maxOpen {
 		return
 	}
 	if !c.lineBreaks() {
@@ -242,6 +256,22 @@ func (c *cleaner) start(t html.Token) {
 	c.left -= jsonLen(begin) + jsonLen(end)
 	c.b.WriteString(begin)
 	c.open = append(c.open, tag)
+}
+
+// drop notes a tag that is not written.
+func (c *cleaner) drop(tag atom.Atom, name string) {
+	what := "<" + cut(name, 20, 40) + ">"
+	switch {
+	case tag == atom.A && slices.Contains(c.open, atom.A):
+		what = "a link inside of a link"
+	case tag == atom.A:
+		what = "a link that is no absolute http(s) URL"
+	case tag == atom.Font:
+		what = "a color that is not written #RRGGBB"
+	}
+	if len(c.dropped) < maxDropped && !slices.Contains(c.dropped, what) {
+		c.dropped = append(c.dropped, what)
+	}
 }
 
 // canonical returns the tag of Chat's subset that means the same.

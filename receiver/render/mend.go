@@ -147,7 +147,10 @@ func (m *mender) paragraph(p *chat.TextParagraph, where string) bool {
 }
 
 func (m *mender) html(s, where string) string {
-	out, long := cleanHTML(s, maxMessage/2)
+	out, long, dropped := mendHTML(s, maxMessage/2)
+	if dropped != "" {
+		m.note(where, "left out: "+dropped)
+	}
 	if long {
 		m.note(where, "cut: it was too long")
 	}

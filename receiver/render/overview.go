@@ -21,6 +21,7 @@ type overview struct {
 	firing, resolved int
 	more             int      // groups that nobody has looked at
 	icon             string   // of the worst
+	severity         string   // of the worst that fires, where it is a plain word
 	names            []string // of the first groups, each name once
 	counts           map[string]int
 }
@@ -52,6 +53,9 @@ func (s *rendering) overview() *overview {
 	}
 	l, _ := lookOf(worst)
 	o.icon = l.icon
+	if isPlainWord(worst.Severity) {
+		o.severity = worst.Severity
+	}
 	return o
 }
 
@@ -79,11 +83,21 @@ func (o *overview) standing() string {
 	case o.more > 0:
 		return text
 	case o.resolved == 0:
-		return text + ", all firing"
+		text += ", all firing"
 	case o.firing == 0:
 		return text + ", all resolved"
+	default:
+		text = fmt.Sprintf("%s: %s firing, %s resolved", text, thousands(o.firing), thousands(o.resolved))
 	}
-	return fmt.Sprintf("%s: %s firing, %s resolved", text, thousands(o.firing), thousands(o.resolved))
+	if o.severity != "" {
+		text += " · worst: " + o.severity
+	}
+	return text
+}
+
+// isPlainWord reports whether a label's value can stand anywhere as it is.
+func isPlainWord(s string) bool {
+	return len(s) <= 20 && strings.Trim(strings.ToLower(s), "abcdefghijklmnopqrstuvwxyz0123456789") == ""
 }
 
 // share says how many of the groups a message tells of; nothing where that is

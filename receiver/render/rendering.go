@@ -256,7 +256,10 @@ func (s *rendering) textOnly() string {
 // that is too long, it is rendered anew from shorter texts, so that what is
 // cut is the longest and not the last.
 func (s *rendering) html(key string, d, tight *Data, limit int) string {
-	out, long := cleanHTML(s.slot(key, contextHTML, d, nil), limit)
+	out, long, dropped := mendHTML(s.slot(key, contextHTML, d, nil), limit)
+	if dropped != "" {
+		s.note(s.r.where(key), "left out: "+dropped)
+	}
 	if !long {
 		return out
 	}

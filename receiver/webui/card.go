@@ -26,8 +26,9 @@ var cardJS []byte
 // published.
 //
 // The HTML needs card.css, and card.js for what takes a value: a strict content
-// security policy allows no style attributes. It loads nothing: a picture is a
-// link to it. Nothing of the message is HTML in it but what Chat takes as such.
+// security policy allows no style attributes. It loads nothing: in the place of a
+// picture is a square, or a link to it. Nothing of the message is HTML in it but
+// what Chat takes as such.
 func Draw(body []byte, door chat.Door) (template.HTML, error) {
 	m := drawnMessage{Remarks: remarks(body, door)}
 	if len(body) > chat.MaxMessageBytes {

@@ -10,7 +10,7 @@ import (
 	"golang.org/x/net/html"
 )
 
-// maxOpen is how deep elements may be nested; those below are shown as text.
+// maxOpen is how deep elements may be nested; of those below, the text is shown.
 const maxOpen = 30
 
 // cardHTML turns the subset of HTML that cards take into HTML of ours

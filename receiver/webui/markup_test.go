@@ -36,6 +36,8 @@ func TestTextInChatsSyntax(t *testing.T) {
 		{"marks that were made harmless", "*\u200bno* _\u200bno_", "*\u200bno* _\u200bno_"},
 		{"a mark without an end", "*a", "*a"},
 		{"code is literal", "`*a* <https://x.example>`", "<code>*a* &lt;https://x.example&gt;</code>"},
+		{"code inside of a format", "*a `b* c` d*", "<b>a <code>b* c</code> d</b>"},
+		{"a link inside of a format", "*<https://a.example|b* c>*", "<b>" + leads("https://a.example") + "b* c</a></b>"},
 		{"a block", "a\n```\n*b* <i>\n```\nc", "a<pre>*b* &lt;i&gt;</pre>c"},
 		{"a block without an end", "a ```b", "a ```b"},
 		{"lines", "a\nb", "a<br>b"},

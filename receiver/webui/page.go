@@ -28,6 +28,7 @@ func newPage(name, html, script string, funcs template.FuncMap, stylesheets ...s
 	if script != "" {
 		policy += "; script-src " + source(script) + "; connect-src 'self'"
 	}
+	policy += "; img-src data:" // the icon, which is empty
 	return page{
 		template: template.Must(template.New(name).Funcs(funcs).Funcs(template.FuncMap{
 			"stylesheets": func() template.CSS {

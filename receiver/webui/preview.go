@@ -23,19 +23,19 @@ type PreviewOptions struct {
 	// Sources returns the texts of which a space's messages are made.
 	Sources func(space string) ([]Source, error)
 	// Try renders a payload with some of the sources replaced.
-	Try func(t Trial) Outcome
+	Try func(t Trial) Tried
 	// Logger is silent when nil.
 	Logger *slog.Logger
 }
 
 // Update is one thing to show: at most one of its members is set.
 type Update struct {
-	Setup   *Setup
+	Setup   *PreviewSetup
 	Message *Message
 }
 
-// Setup is what the preview runs with.
-type Setup struct {
+// PreviewSetup is what the preview runs with.
+type PreviewSetup struct {
 	Version string       `json:"version"`
 	Spaces  []SetupSpace `json:"spaces"` // in the order of the config
 	Loaded  time.Time    `json:"loaded"` // when the config was
@@ -83,8 +83,8 @@ type Trial struct {
 	Payload string   `json:"payload"`
 }
 
-// Outcome is what comes of a [Trial].
-type Outcome struct {
+// Tried is what comes of a [Trial].
+type Tried struct {
 	Bodies []json.RawMessage // of the messages that would be sent
 	Door   chat.Door         // by which they would
 	Notes  []string          // what was mended or cut
@@ -115,7 +115,7 @@ type drawn struct {
 	HTML    template.HTML `json:"html"`
 }
 
-// result is an [Outcome] as the page gets it.
+// result is a [Tried] as the page gets it.
 type result struct {
 	Messages []resultMessage `json:"messages"`
 	Notes    []string        `json:"notes"`
@@ -154,7 +154,7 @@ func draw(m *Message) (drawn, error) {
 }
 
 // resultOf makes of an outcome what the page gets.
-func resultOf(o Outcome) (result, error) {
+func resultOf(o Tried) (result, error) {
 	r := result{
 		Messages: []resultMessage{}, Notes: append([]string{}, o.Notes...), Faults: append([]SourceFault{}, o.Faults...),
 		Payload: o.Payload, Limits: limits{chat.MaxMessageBytes, chat.MaxWidgets},

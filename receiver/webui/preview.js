@@ -17,7 +17,9 @@ function fill(parent, ...children) { parent.replaceChildren(...children); }
 
 // json fetches from the preview. Its error is a sentence for people.
 async function json(path, options) {
-  const response = await fetch(path, options);
+  const response = await fetch(path, options).catch((error) => {
+    throw error.name === 'AbortError' ? error : new Error('the preview is not reachable');
+  });
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Error(body.error || `the preview answers ${response.status}`);
   return body;
@@ -49,9 +51,9 @@ function show() {
   const trying = location.hash === '#templates';
   $('view-templates').hidden = !trying;
   $('view-spaces').hidden = trying;
-  for (const link of document.querySelectorAll('header nav a')) {
-    if (link.hash === (trying ? '#templates' : '#spaces')) link.setAttribute('aria-current', 'page');
-    else link.removeAttribute('aria-current');
+  for (const [id, current] of [['to-spaces', !trying], ['to-templates', trying]]) {
+    if (current) $(id).setAttribute('aria-current', 'page');
+    else $(id).removeAttribute('aria-current');
   }
   if (!trying) select(new URLSearchParams(location.hash.slice(1)).get('space') || selected);
 }
@@ -115,6 +117,7 @@ function select(place) {
   }
   const space = spaces.get(place);
   if (space) space.unread = 0;
+  $('to-spaces').href = `#space=${encodeURIComponent(place)}`;
   listSpaces();
 }
 
@@ -123,10 +126,11 @@ function drawStream() {
   const space = spaces.get(selected);
   fill($('space-name'), space ? space.title : 'No space');
   fill($('stream'));
+  $('newer').hidden = true;
   if (!space) return;
   for (const message of space.messages.values()) place(message);
   if (space.messages.size === 0) $('stream').append(element('p', { className: 'empty' }, 'No message yet.'));
-  $('stream').scrollTop = $('stream').scrollHeight;
+  toEnd();
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -147,20 +151,43 @@ function article(message) {
   return a;
 }
 
+function articleOf(name) {
+  return [...$('stream').querySelectorAll('article')].find((a) => a.dataset.name === name);
+}
+
+// keeping draws anew what stands in an element, and has the reader stay at the
+// same place: what was open is open, and what had the focus has it.
+function keeping(old, draw) {
+  const controls = (e) => [...e.querySelectorAll('a, button')];
+  const at = controls(old).indexOf(document.activeElement);
+  const open = [...old.querySelectorAll('[aria-expanded]')].map((e) => e.getAttribute('aria-expanded') === 'true');
+  const drawn = draw();
+  [...drawn.querySelectorAll('[aria-expanded]')].forEach((e, i) => { if (open[i] && !e.hasAttribute('aria-haspopup')) e.click(); });
+  if (at >= 0) controls(drawn)[at]?.focus();
+}
+
+// forget takes a message away that is no longer kept, and its thread with the last.
+function forget(name) {
+  const a = articleOf(name);
+  const thread = a?.closest('.thread');
+  a?.remove();
+  if (thread && !thread.querySelector('article')) thread.remove();
+}
+
 // place puts a message into the stream: an edited one where it was, a reply at the
 // end of its thread, any other at the end.
 function place(message) {
   const stream = $('stream');
   stream.querySelector(':scope > .empty')?.remove();
   const drawn = article(message);
-  const old = [...stream.querySelectorAll('article')].find((a) => a.dataset.name === message.name);
+  const old = articleOf(message.name);
   if (old) {
-    old.replaceWith(drawn);
+    keeping(old, () => { old.replaceWith(drawn); return drawn; });
     return drawn;
   }
   let thread = [...stream.children].find((t) => t.dataset.thread === message.thread);
   if (!thread) {
-    thread = element('section', { className: 'thread', ariaLabel: 'Thread' });
+    thread = element('div', { className: 'thread' });
     thread.dataset.thread = message.thread;
     stream.append(thread);
   }
@@ -174,16 +201,17 @@ function arrive(message) {
   const known = space.messages.get(message.name);
   if (known && known.version >= message.version) return;
   space.messages.set(message.name, message);
-  while (space.messages.size > kept) space.messages.delete(space.messages.keys().next().value);
+  const gone = space.messages.size > kept ? space.messages.keys().next().value : '';
+  space.messages.delete(gone);
   if (!whole) return;
-  const seen = message.place === selected && !$('view-spaces').hidden;
-  if (seen) {
-    const stream = $('stream');
-    const atEnd = stream.scrollHeight - stream.scrollTop - stream.clientHeight < 80;
+  if (message.place === selected && !$('view-spaces').hidden) {
+    const stayed = atEnd();
     const drawn = place(message);
     drawn.classList.add('fresh');
-    if (atEnd) drawn.scrollIntoView({ block: 'end' });
-    while (stream.querySelectorAll('article').length > kept) stream.querySelector('article').remove();
+    forget(gone);
+    if (!known && !stayed) newer(drawn);
+    else if (stayed && drawn === $('stream').querySelector('.thread:last-child article:last-child')) toEnd();
+    else if (!known) newer(drawn);
   } else {
     space.unread++;
     if (message.place === selected) drawStream();
@@ -192,16 +220,37 @@ function arrive(message) {
   $('arrival').textContent = `${space.title}: ${known ? 'edited' : 'new'}: ${message.text.split('\n')[0]}`;
 }
 
+function atEnd() {
+  const stream = $('stream');
+  return stream.scrollHeight - stream.scrollTop - stream.clientHeight < 80;
+}
+
+function toEnd() { $('stream').scrollTop = $('stream').scrollHeight; }
+
+// newer says that there is a message out of sight.
+let unseen = null;
+function newer(drawn) {
+  unseen = drawn;
+  $('newer').hidden = false;
+}
+$('newer').addEventListener('click', () => {
+  unseen?.scrollIntoView({ block: 'center' });
+  $('newer').hidden = true;
+  $('stream').focus({ preventScroll: true });
+});
+$('stream').addEventListener('scroll', () => { if (atEnd()) $('newer').hidden = true; });
+
+// listen connects, and connects again where the browser would not.
+let events = null;
 function listen() {
-  const events = new EventSource('events');
-  const on = (name, handle) => events.addEventListener(name, (event) => handle(JSON.parse(event.data)));
-  events.addEventListener('open', () => {
+  events?.close();
+  events = new EventSource('events');
+  const mine = events;
+  const on = (name, handle) => mine.addEventListener(name, (event) => handle(JSON.parse(event.data)));
+  mine.addEventListener('open', () => {
     notice('gone');
     whole = false;
     for (const space of spaces.values()) space.messages.clear();
-  });
-  events.addEventListener('error', () => {
-    notice('gone', ['The preview is not reachable: has it ended? This page connects again once it is back.']);
   });
   on('setup', setup);
   on('message', arrive);
@@ -210,20 +259,45 @@ function listen() {
     drawStream();
     document.body.dataset.ready = 'true';
   });
+  mine.addEventListener('error', () => {
+    notice('gone', ['The preview is not reachable: has it ended? This page connects again once it is back.']);
+    if (mine.readyState === EventSource.CLOSED) setTimeout(() => { if (mine === events && !document.hidden) listen(); }, 5000);
+  });
 }
+
+// A browser has few connections for all pages of one origin: a page that nobody
+// sees gives up its own.
+document.addEventListener('visibilitychange', () => {
+  if (document.hidden) events?.close();
+  else listen();
+});
 
 // ---- Posting
 
 let samples = []; // {name, about, payloads}
+const begun = new Map(); // since when an alert fires that was posted here, by its labels
+const over = new Set(); // the labels of those that were ended here
 
-// asStatus returns a payload with all alerts firing or resolved.
-function asStatus(payload, status) {
+// timed gives alerts their times. One that fires after its end begins anew, else
+// it would be taken for late news. Those of samples begin when they are posted.
+function timed(payload, status, isSample) {
   const p = structuredClone(payload);
-  p.status = status;
+  const now = new Date().toISOString();
   for (const alert of p.alerts) {
-    alert.status = status;
-    alert.endsAt = status === 'resolved' ? new Date().toISOString() : '0001-01-01T00:00:00Z';
+    if (status) alert.status = status;
+    const key = JSON.stringify(alert.labels);
+    const known = begun.get(key);
+    if (known || isSample || over.has(key)) alert.startsAt = known ?? now;
+    if (alert.status === 'resolved') {
+      alert.endsAt = now;
+      begun.delete(key);
+      over.add(key);
+    } else {
+      alert.endsAt = '0001-01-01T00:00:00Z';
+      begun.set(key, alert.startsAt);
+    }
   }
+  if (status) p.status = status;
   return p;
 }
 
@@ -242,39 +316,38 @@ async function post(payloads, where) {
 
 async function loadSamples() {
   samples = await json('samples');
-  for (const list of [$('sample'), $('trial-sample')]) {
-    fill(list, ...samples.map((s) => element('option', { value: s.name }, `${s.name}: ${s.about}`)));
-  }
-  $('sample').append(element('option', { value: '' }, 'the one below Templates'));
-  $('trial-sample').append(element('option', { value: '' }, 'your own'));
+  const options = (of) => of.map((s) => element('option', { value: s.name }, `${s.name}: ${s.about}`));
+  // The end of a sample is posted by the other button.
+  fill($('sample'), ...options(samples.filter((s) => s.name !== 'resolved')), element('option', { value: '' }, 'your own, of Templates'));
+  fill($('trial-sample'), ...options(samples.filter((s) => s.payloads.length === 1)), element('option', { value: '' }, 'your own'));
 }
 
 const sampleOf = (list) => samples.find((s) => s.name === list.value);
 
 $('post').addEventListener('submit', (event) => {
   event.preventDefault();
-  const status = event.submitter?.value || 'firing';
-  const own = sampleOf($('sample'));
-  if (own) {
-    // As it is, it may hold ends beside alerts that fire.
-    const asItIs = status === 'firing' && own.name !== 'resolved';
-    post(own.payloads.map((p) => (asItIs ? p : asStatus(p, status))), $('posted'));
-  } else {
-    postOwn(status, $('posted'));
-  }
+  const end = event.submitter?.value === 'resolved' ? 'resolved' : '';
+  const chosen = sampleOf($('sample'));
+  if (chosen) post(chosen.payloads.map((p) => timed(p, end, true)), $('posted'));
+  else postOwn(end, $('posted'));
 });
 
-function postOwn(status, where) {
-  let payload;
+// postOwn posts the payload that stands in the editor, or its end.
+function postOwn(end, where) {
+  let own;
   try {
-    payload = asStatus(JSON.parse($('payload').value), status);
+    own = JSON.parse(payload.text);
   } catch (error) {
-    where.textContent = `Not posted: the payload below Templates is none: ${error.message}`;
+    where.textContent = `Not posted: the payload of Templates is no JSON: ${error.message}`;
     return;
   }
-  post([payload], where);
+  if (!Array.isArray(own?.alerts)) {
+    where.textContent = 'Not posted: the payload of Templates has no alerts.';
+    return;
+  }
+  post([timed(own, end, false)], where);
 }
-$('post-own').addEventListener('click', () => postOwn('firing', $('own-posted')));
+$('post-own').addEventListener('click', () => postOwn('', $('own-posted')));
 $('resolve-own').addEventListener('click', () => postOwn('resolved', $('own-posted')));
 
 // ---- The editor
@@ -357,6 +430,8 @@ const templates = {
   drafts: new Map(), // what is being written: {text, base}, where base is what was on disk then
   waiting: 0,
   running: null, // of the request that is under way
+  telling: 0,
+  own: '', // the payload that was written last
 
   async take(s) {
     const names = s.spaces.flatMap((space) => space.names);
@@ -374,15 +449,18 @@ const templates = {
 
   // load fetches the sources of the space, and keeps what is being written.
   async load() {
+    const space = $('trial-space').value;
     let found;
     try {
-      found = await json(`sources?space=${encodeURIComponent($('trial-space').value)}`);
+      found = await json(`sources?space=${encodeURIComponent(space)}`);
+      if (space !== $('trial-space').value) return; // another one was chosen meanwhile
     } catch (error) {
       this.say([], [], [{ message: error.message }]);
       return;
     }
     this.sources = new Map(found.map((s) => [s.name, s.text]));
-    const chosen = $('source').value;
+    // The same string of the other space, if another one was chosen.
+    const chosen = $('source').value.replace(/^spaces\[.*?\]/, () => `spaces[${space}]`);
     const names = [...this.sources.keys()];
     const options = (of) => of.map((name) => element('option', { value: name }, name));
     fill($('source'),
@@ -458,31 +536,42 @@ const templates = {
 
   show(result) {
     const { messages, notes, faults, limits } = result;
-    const failed = faults.length > 0 && messages.length === 0;
-    // While something cannot be parsed, the last result is worth more than none.
-    if (!failed && !result.payload) {
-      fill($('result'), ...messages.map((m) => element('article', { innerHTML: m.html })));
-      if (messages.length === 0) $('result').append(element('p', { className: 'empty' }, 'Nothing is sent.'));
-      dress($('result'));
+    const failed = result.payload || (faults.length > 0 && messages.length === 0);
+    // While something cannot be read, the last result is worth more than none.
+    if (!failed) {
+      keeping($('result'), () => {
+        fill($('result'), ...messages.map((m) => element('article', { innerHTML: m.html })));
+        if (messages.length === 0) $('result').append(element('p', { className: 'empty' }, 'Nothing is sent.'));
+        dress($('result'));
+        return $('result');
+      });
       $('json').textContent = messages.map((m) => JSON.stringify(m.json, null, 2)).join('\n');
     }
-    $('result').classList.toggle('stale', failed || Boolean(result.payload));
-    const sizes = messages.map((m) => `${m.bytes.toLocaleString('en')} of ${limits.bytes.toLocaleString('en')} bytes, ${m.widgets} of ${limits.widgets} widgets`);
+    $('result').classList.toggle('stale', Boolean(failed));
+    const sizes = failed ? ['It cannot be rendered; below is the last result.']
+      : messages.map((m) => `${m.bytes.toLocaleString('en')} of ${limits.bytes.toLocaleString('en')} bytes, ${m.widgets} of ${limits.widgets} widgets`);
     this.say(sizes, notes, faults.map((f) => ({ ...f, here: f.source === $('source').value })));
     payload.tell(result.payload ? [{ ...result.payload, here: true }] : []);
   },
 
   say(sizes, notes, faults) {
     if (sizes.length > 1) sizes = sizes.map((s, i) => `message ${i + 1}: ${s}`);
-    $('size').textContent = sizes.join('; ') || (faults.length > 0 ? 'It cannot be rendered; below is the last result.' : '');
+    fill($('size'), ...sizes.map((s) => element('li', {}, s)));
     fill($('mended'), ...notes.map((n) => element('li', {}, element('bdi', {}, n))));
     text.tell(faults);
+    clearTimeout(this.telling);
+    // Whoever only hears it is told once the writing rests.
+    this.telling = setTimeout(() => {
+      const told = [...faults.map((f) => `${f.line ? `line ${f.line}: ` : ''}${f.message}`), ...notes].join('. ') || 'No fault.';
+      if ($('told').textContent !== told) $('told').textContent = told;
+    }, 1000);
   },
 
   // take a sample's payload.
   sample() {
     const s = sampleOf($('trial-sample'));
     if (s) payload.text = JSON.stringify(s.payloads[0], null, 2);
+    else if (this.own) payload.text = this.own;
     this.render();
   },
 };
@@ -490,6 +579,7 @@ const templates = {
 const text = new Editor('text', () => templates.write());
 const payload = new Editor('payload', () => {
   $('trial-sample').value = '';
+  templates.own = payload.text;
   templates.soon();
 });
 $('trial-space').addEventListener('change', () => templates.load());
@@ -497,8 +587,13 @@ $('source').addEventListener('change', () => templates.open());
 $('discard').addEventListener('click', () => templates.discard());
 $('trial-sample').addEventListener('change', () => templates.sample());
 
+// What is being written is nowhere else.
+addEventListener('beforeunload', (event) => { if (templates.drafts.size > 0) event.preventDefault(); });
+
 // ---- Begin
 
+document.querySelector('main').hidden = false;
+document.querySelector('.switches').hidden = false;
 addEventListener('hashchange', show);
 loadSamples().then(() => templates.sample()).catch((error) => notice('samples', [`The samples cannot be loaded: ${error.message}`]));
 show();

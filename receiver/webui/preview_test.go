@@ -27,7 +27,7 @@ func functions() webui.PreviewOptions {
 	return webui.PreviewOptions{
 		Watch: func(context.Context) <-chan webui.Update {
 			updates := make(chan webui.Update, 4)
-			updates <- webui.Update{Setup: &webui.Setup{Version: "1", Spaces: []webui.SetupSpace{{Place: "spaces/A", Names: []string{"ops"}, Kind: "webhook"}}, Loaded: now}}
+			updates <- webui.Update{Setup: &webui.PreviewSetup{Version: "1", Spaces: []webui.SetupSpace{{Place: "spaces/A", Names: []string{"ops"}, Kind: "webhook"}}, Loaded: now}}
 			updates <- webui.Update{Message: &webui.Message{
 				Place: "spaces/A", Name: "spaces/A/messages/M", Thread: "spaces/A/threads/T", Version: 1, At: now,
 				Body: []byte(`{"text":"<b>hello</b>\nsecond"}`), Door: chat.ByWebhook,
@@ -46,8 +46,8 @@ func functions() webui.PreviewOptions {
 			}
 			return []webui.Source{{Name: "chat.tmpl", Text: "text"}}, nil
 		},
-		Try: func(t webui.Trial) webui.Outcome {
-			return webui.Outcome{Bodies: []json.RawMessage{[]byte(`{"text":` + t.Edits[0].Text + `}`)}, Notes: []string{"mended"}}
+		Try: func(t webui.Trial) webui.Tried {
+			return webui.Tried{Bodies: []json.RawMessage{[]byte(`{"text":` + t.Edits[0].Text + `}`)}, Notes: []string{"mended"}}
 		},
 	}
 }
@@ -204,7 +204,7 @@ func TestTheWidgetsOfAResultAreCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Try = func(webui.Trial) webui.Outcome { return webui.Outcome{Bodies: []json.RawMessage{body}} }
+	o.Try = func(webui.Trial) webui.Tried { return webui.Tried{Bodies: []json.RawMessage{body}} }
 	w := ask(webui.NewPreview(o), http.MethodPost, "/preview/render", `{}`)
 	if !strings.Contains(w.Body.String(), `"widgets":9}`) {
 		t.Errorf("the result is %s", w.Body)

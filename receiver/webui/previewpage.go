@@ -64,7 +64,11 @@ func NewPreview(o PreviewOptions) http.Handler {
 	mux.HandleFunc("GET /preview/samples", p.samples)
 	mux.HandleFunc("GET /preview/sources", p.sources)
 	mux.HandleFunc("POST /preview/render", p.render)
-	return secured(http.NewCrossOriginProtection().Handler(mux))
+	protection := http.NewCrossOriginProtection()
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		problem(w, http.StatusForbidden, "requests from pages of other sites are not taken")
+	}))
+	return secured(protection.Handler(mux))
 }
 
 // secured sets the headers that keep the page to itself: it loads and connects

@@ -172,7 +172,7 @@ func TestPolicyAllowsThePageItselfAndNothingElse(t *testing.T) {
 		source[n.Data] = "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 	})
 	want := "default-src 'none'; style-src " + source["style"] + "; script-src " + source["script"] +
-		"; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+		"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	if got := w.Header().Get("Content-Security-Policy"); got != want {
 		t.Errorf("policy = %q, want %q", got, want)
 	}
@@ -263,7 +263,11 @@ func TestTablesCanBeReadAloud(t *testing.T) {
 			if !hasAttribute(n, "data-label") {
 				t.Errorf("a cell has no label for narrow screens")
 			}
-		case "iframe", "img", "link", "input":
+		case "link":
+			if attribute(n, "href") != "data:," {
+				t.Errorf("the page has a link to %q", attribute(n, "href"))
+			}
+		case "iframe", "img", "input":
 			t.Errorf("the page has an element %q", n.Data)
 		}
 	})

@@ -25,11 +25,12 @@ const (
 // nest is not documented.
 func chatText(s string) template.HTML {
 	var b strings.Builder
-	for i, piece := range strings.Split(s, "```") {
+	pieces := strings.Split(s, "```")
+	for i, piece := range pieces {
 		switch {
 		case i%2 == 0:
 			lines(&b, strings.Trim(piece, "\n"))
-		case strings.Count(s, "```") == i:
+		case i == len(pieces)-1:
 			lines(&b, "```"+piece) // it is not closed
 		default:
 			b.WriteString("<pre>" + html.EscapeString(strings.Trim(piece, "\n")) + "</pre>")
@@ -127,8 +128,12 @@ func closing(s string, c byte) int {
 	if first, _ := utf8.DecodeRuneInString(s); s == "" || isBlank(first) {
 		return 0
 	}
-	for n := 1; n < min(len(s), longestFormat); n++ {
+	for n := 0; n < min(len(s), longestFormat); n++ {
 		if s[n] != c {
+			n += literal(s[n:])
+			continue
+		}
+		if n == 0 {
 			continue
 		}
 		last, _ := utf8.DecodeLastRuneInString(s[:n])
@@ -138,6 +143,17 @@ func closing(s string, c byte) int {
 		}
 	}
 	return 0
+}
+
+// literal returns how many bytes behind the first belong to it: all of a code
+// span, a link or a mention, in which nothing is a mark.
+func literal(s string) int {
+	ends := map[byte]byte{'`': '`', '<': '>'}
+	end, ok := ends[s[0]]
+	if !ok {
+		return 0
+	}
+	return strings.IndexByte(s[1:], end) + 1 // 0 where there is no end
 }
 
 // isBlank reports whether a format cannot touch it: a space, or what a sender
