@@ -137,7 +137,7 @@ func TestPreviewShowsAnAlertFromItsBeginningToItsEnd(t *testing.T) {
 	// One that is out of sight is told, and a button leads there.
 	eval[int](p, `document.querySelector('#stream').scrollTop = 0`)
 	p.run(chromedp.Click(chromedp.CSS("#post button[value=resolved]")))
-	p.waitText("#newer", "New message")
+	p.waitText("#newer:not([hidden])", "New message")
 	p.run(chromedp.Click(chromedp.CSS("#newer")))
 	if eval[int](p, `document.querySelector('#stream').scrollTop`) == 0 {
 		t.Error("the button does not lead to the message")
