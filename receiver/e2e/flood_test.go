@@ -78,8 +78,9 @@ type said struct {
 
 var (
 	markup = regexp.MustCompile(`<[^>]*>`)
-	// groupLine is how a group stands, in the line of a digest or of a card.
-	groupLine = regexp.MustCompile(`((?:[0-9]+ )?(?:FIRING|RESOLVED)(?:, [0-9]+ resolved)?) [^\n]*?(service-[0-9]{4})`)
+	// groupLine is how a group stands, in the line of a digest or in a text, in which
+	// it has up to three lines.
+	groupLine = regexp.MustCompile(`((?:[0-9]+ )?(?:FIRING|RESOLVED)(?:, [0-9]+ resolved)?)\b[^\n]*?(?:\n[^\n]*?){0,2}?(service-[0-9]{4})`)
 )
 
 // readSaid reads messages made by the built-in templates.

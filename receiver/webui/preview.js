@@ -96,6 +96,7 @@ function notice(id, content) {
 }
 
 function listSpaces() {
+  fill($('space-name'), spaces.get(selected)?.title ?? 'No space');
   const focused = document.activeElement?.dataset?.place;
   fill($('space-list'), ...[...spaces.values()].map((space) => {
     const link = element('a', { href: `#space=${encodeURIComponent(space.place)}` },
@@ -124,13 +125,19 @@ function select(place) {
 // drawStream draws all messages of the selected space, and goes to the newest.
 function drawStream() {
   const space = spaces.get(selected);
-  fill($('space-name'), space ? space.title : 'No space');
+  shownAs = signature();
   fill($('stream'));
   $('newer').hidden = true;
   if (!space) return;
   for (const message of space.messages.values()) place(message);
   if (space.messages.size === 0) $('stream').append(element('p', { className: 'empty' }, 'No message yet.'));
   toEnd();
+}
+
+// signature tells one state of the selected space from another.
+let shownAs = '';
+function signature() {
+  return [selected, ...[...(spaces.get(selected)?.messages.values() || [])].map((m) => `${m.name} ${m.version}`)].join('\n');
 }
 
 const clock = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', second: '2-digit' });
@@ -206,12 +213,13 @@ function arrive(message) {
   if (!whole) return;
   if (message.place === selected && !$('view-spaces').hidden) {
     const stayed = atEnd();
-    const drawn = place(message);
-    drawn.classList.add('fresh');
+    const its = place(message);
+    its.classList.add('fresh');
     forget(gone);
-    if (!known && !stayed) newer(drawn);
-    else if (stayed && drawn === $('stream').querySelector('.thread:last-child article:last-child')) toEnd();
-    else if (!known) newer(drawn);
+    const last = its === $('stream').querySelector('.thread:last-child article:last-child');
+    if (stayed && last) toEnd();
+    else if (!known) newer(its);
+    shownAs = signature();
   } else {
     space.unread++;
     if (message.place === selected) drawStream();
@@ -256,7 +264,8 @@ function listen() {
   on('message', arrive);
   on('whole', () => {
     whole = true;
-    drawStream();
+    // Who comes back to a tab finds it as it was, if nothing came meanwhile.
+    if (signature() !== shownAs) drawStream();
     document.body.dataset.ready = 'true';
   });
   mine.addEventListener('error', () => {
