@@ -25,7 +25,7 @@ func TestAFailureTellsWhereItIs(t *testing.T) {
 		{"two includes away", `{{ include "outer" . }}`, "sub/mine.tmpl", 2, 6, "<.Nothing>: there is no field Nothing here" + missing},
 		{"in a function", `{{ index .Alerts 9 }}`, "spaces[ops].text", 1, 4, "<index .Alerts 9>: error calling index: index out of range: 9"},
 		{"in a field of an alert", `{{ (index .Alerts 0).Nothing }}`, "spaces[ops].text", 1, 19, "<0>: there is no field Nothing here" + missing},
-		{"in a built-in template", `{{ template "chat.labels" "x" }}`, "chat.tmpl", 85, 24, "<.SortedPairs>: there is no field SortedPairs here" + missing},
+		{"in a built-in template", `{{ template "chat.labels" "x" }}`, "chat.tmpl", 86, 24, "<.SortedPairs>: there is no field SortedPairs here" + missing},
 		{"in a loop that is included", `{{ include "long" . }}`, "sub/mine.tmpl", 6, 10, "it does more than 100000 steps: does a loop or recursion not end?"},
 	} {
 		got := textOf(t, c.text, oneAlert(t, nil, nil), file)

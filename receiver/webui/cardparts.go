@@ -81,15 +81,15 @@ func drawIcon(of any, class string) template.HTML {
 // messageText draws a message's text in the syntax that it says.
 func messageText(m *drawnMessage) template.HTML {
 	if m.MarkupSyntax == "MARKUP_SYNTAX_MARKDOWN" {
-		return markdown(m.Text)
+		return markdown().draw(m.Text)
 	}
-	return chatText(m.Text)
+	return chatSyntax().draw(m.Text)
 }
 
 // prose draws the text of a paragraph.
 func prose(p *chat.TextParagraph) template.HTML {
 	if p.TextSyntax == "MARKDOWN" {
-		return markdown(p.Text)
+		return markdown().draw(p.Text)
 	}
 	return cardHTML(p.Text)
 }

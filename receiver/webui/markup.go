@@ -17,25 +17,8 @@ const maxOpen = 30
 // (https://developers.google.com/workspace/chat/format-messages#card-formatting).
 // Tags that are not of it go and their text stays, as Chat does. The result is
 // balanced, whatever comes in.
-func cardHTML(s string) template.HTML { return clean(s, cardTags()) }
-
-// cardTags are the tags of a card's text, with those that take their place.
-func cardTags() map[string]string {
-	return map[string]string{
-		"b": "b", "i": "i", "u": "u", "s": "s", "font": "span", "a": "a", "time": "time", "br": "br",
-		"code": "code", "pre": "pre", "ul": "ul", "ol": "ol", "li": "li",
-	}
-}
-
-// cleaner builds HTML out of tags that are allowed.
-type cleaner struct {
-	tags map[string]string
-	out  strings.Builder
-	open []string // the names as they came; those of links and fonts without an attribute too
-}
-
-func clean(s string, tags map[string]string) template.HTML {
-	c := &cleaner{tags: tags}
+func cardHTML(s string) template.HTML {
+	c := &cleaner{tags: cardTags()}
 	z := html.NewTokenizer(strings.NewReader(s))
 	for {
 		switch z.Next() {
@@ -51,6 +34,21 @@ func clean(s string, tags map[string]string) template.HTML {
 		case html.CommentToken, html.DoctypeToken:
 		}
 	}
+}
+
+// cardTags are the tags of a card's text, with those that take their place.
+func cardTags() map[string]string {
+	return map[string]string{
+		"b": "b", "i": "i", "u": "u", "s": "s", "font": "span", "a": "a", "time": "time", "br": "br",
+		"code": "code", "pre": "pre", "ul": "ul", "ol": "ol", "li": "li",
+	}
+}
+
+// cleaner builds HTML out of tags that are allowed.
+type cleaner struct {
+	tags map[string]string
+	out  strings.Builder
+	open []string // the names as they came; those of links and fonts without an attribute too
 }
 
 func (c *cleaner) start(t html.Token) {

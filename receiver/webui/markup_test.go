@@ -94,12 +94,16 @@ func TestTheHTMLOfCards(t *testing.T) {
 
 func TestMarkdown(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"formats", "**b** *i* ~~s~~ `c`", "<p><b>b</b> <i>i</i> <s>s</s> <code>c</code></p>"},
-		{"lists", "- a\n\n1. b", "<ul><li>a</li></ul><ol><li>b</li></ol>"},
-		{"a link", "[x](https://a.example/)", "<p>" + leads("https://a.example/") + "x</a></p>"},
-		{"what is no link", "[x](javascript:y)", "<p><a>x</a></p>"},
-		{"a backslash", `\*a\*`, "<p>*a*</p>"},
-		{"HTML is left out", "a <b>c</b>\n\n<script>x</script>", "<p>a c</p>"},
+		{"formats", "**b** __b__ *i* _i_ ~s~ ~~s~~ `c`", "<b>b</b> <b>b</b> <i>i</i> <i>i</i> <s>s</s> <s>s</s> <code>c</code>"},
+		{"formats inside of each other", "**b *i* ~s~**", "<b>b <i>i</i> <s>s</s></b>"},
+		{"lists", "- a\n- b\n1. c\n2. d\ne", "<ul><li>a</li><li>b</li></ul><ol><li>c</li><li>d</li></ol>e"},
+		{"a block", "```\n**a**\n```", "<pre>**a**</pre>"},
+		{"a link", "[x_y_](https://a.example/)", leads("https://a.example/") + "x_y_</a>"},
+		{"a bare link", "https://a.example/", leads("https://a.example/") + "https://a.example/</a>"},
+		{"what is no link", "[x](javascript:y) [x](/y) [x] (z) [x](", "[x](javascript:y) [x](/y) [x] (z) [x]("},
+		{"a backslash", `\*a\* \[x](https://a.example) \<b> \a`, `*a* [x](` + leads("https://a.example") + `https://a.example</a>) &lt;b&gt; \a`},
+		{"a mark behind a backslash ends nothing", `*a\* b*`, "<i>a* b</i>"},
+		{"HTML is text", "a <b>c</b>", "a &lt;b&gt;c&lt;/b&gt;"},
 	} {
 		if got := strings.TrimSpace(inside(t, draw(t, paragraph(c.text, "MARKDOWN")), "chat-paragraph")); got != c.want {
 			t.Errorf("in a card, %s: %q is drawn as\n%s\nwant\n%s", c.name, c.text, got, c.want)

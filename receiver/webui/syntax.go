@@ -1,16 +1,12 @@
 package webui
 
 import (
-	"bytes"
 	"html/template"
-	"maps"
 	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/yuin/goldmark"
-	"github.com/yuin/goldmark/extension"
 	"golang.org/x/net/html"
 )
 
@@ -20,18 +16,45 @@ const (
 	longestFormat = 2000 // bytes between the marks of one format
 )
 
-// chatText draws a message's text in Chat's own syntax
-// (https://developers.google.com/workspace/chat/format-messages). How formats
-// nest is not documented.
-func chatText(s string) template.HTML {
+// syntax is one of the two in which text is written. Both are drawn as far as
+// Google documents them; how formats nest is not documented.
+type syntax struct {
+	marks    []mark // in the order in which they are tried
+	numbered bool   // whether lists can be numbered
+	escapes  bool   // whether a backslash takes a mark its meaning
+	brackets bool   // whether links are written [label](address)
+}
+
+// mark is what stands before and behind a format, and its tag.
+type mark struct{ text, tag string }
+
+// chatSyntax is Chat's own
+// (https://developers.google.com/workspace/chat/format-messages#format-texts).
+func chatSyntax() syntax {
+	return syntax{marks: []mark{{"*", "b"}, {"_", "i"}, {"~", "s"}}}
+}
+
+// markdown is what Chat takes of Markdown
+// (https://developers.google.com/workspace/chat/format-messages#card-formatting).
+// A library for all of CommonMark would be dear: its tables are in the memory of
+// every receiver, which draws nothing.
+func markdown() syntax {
+	return syntax{
+		marks:    []mark{{"**", "b"}, {"__", "b"}, {"~~", "s"}, {"*", "i"}, {"_", "i"}, {"~", "s"}},
+		numbered: true, escapes: true, brackets: true,
+	}
+}
+
+// draw draws a text.
+func (x syntax) draw(s string) template.HTML {
 	var b strings.Builder
 	pieces := strings.Split(s, "```")
 	for i, piece := range pieces {
 		switch {
 		case i%2 == 0:
-			lines(&b, strings.Trim(piece, "\n"))
+			x.lines(&b, strings.Trim(piece, "\n"))
 		case i == len(pieces)-1:
-			lines(&b, "```"+piece) // it is not closed
+			x.lines(&b, "```"+piece) // it is not closed
 		default:
 			b.WriteString("<pre>" + html.EscapeString(strings.Trim(piece, "\n")) + "</pre>")
 		}
@@ -40,18 +63,14 @@ func chatText(s string) template.HTML {
 }
 
 // lines draws what is not a block of code: lists, quotes and other lines.
-func lines(b *strings.Builder, s string) {
+func (x syntax) lines(b *strings.Builder, s string) {
 	if s == "" {
 		return
 	}
 	open := ""
 	for i, line := range strings.Split(s, "\n") {
-		tag, rest := "", line
-		if item, ok := cutBullet(line); ok {
-			tag, rest = "ul", item
-		} else if quote, ok := strings.CutPrefix(line, ">"); ok {
-			tag, rest = "blockquote", strings.TrimPrefix(quote, " ")
-		}
+		tag, rest := x.begin(line)
+		item := tag == "ul" || tag == "ol"
 		switch {
 		case tag != open:
 			if open != "" {
@@ -60,15 +79,15 @@ func lines(b *strings.Builder, s string) {
 			if tag != "" {
 				b.WriteString("<" + tag + ">")
 			}
-		case i > 0 && tag != "ul":
+		case i > 0 && !item:
 			b.WriteString("<br>")
 		}
 		open = tag
-		if tag == "ul" {
+		if item {
 			b.WriteString("<li>")
 		}
-		inline(b, rest, 0)
-		if tag == "ul" {
+		x.inline(b, rest, 0)
+		if item {
 			b.WriteString("</li>")
 		}
 	}
@@ -77,19 +96,30 @@ func lines(b *strings.Builder, s string) {
 	}
 }
 
-func cutBullet(line string) (item string, ok bool) {
-	if item, ok = strings.CutPrefix(line, "* "); !ok {
-		item, ok = strings.CutPrefix(line, "- ")
+var numeral = regexp.MustCompile(`^[0-9]{1,9}\. `)
+
+// begin returns the element of which a line is a part, and the rest of it.
+func (x syntax) begin(line string) (tag, rest string) {
+	for _, bullet := range []string{"* ", "- "} {
+		if item, ok := strings.CutPrefix(line, bullet); ok {
+			return "ul", item
+		}
 	}
-	return item, ok
+	if found := numeral.FindString(line); found != "" && x.numbered {
+		return "ol", line[len(found):]
+	}
+	if quote, ok := strings.CutPrefix(line, ">"); ok {
+		return "blockquote", strings.TrimPrefix(quote, " ")
+	}
+	return "", line
 }
 
 // inline draws one line, or what stands inside of a format.
-func inline(b *strings.Builder, s string, depth int) {
+func (x syntax) inline(b *strings.Builder, s string, depth int) {
 	done := 0 // what is written already
 	before := rune(' ')
 	for i := 0; i < len(s); {
-		drawn, end := format(s, i, before, depth)
+		drawn, end := x.format(s, i, before, depth)
 		if end > i {
 			b.WriteString(html.EscapeString(s[done:i]) + drawn)
 			i, done, before = end, end, 'x'
@@ -102,43 +132,56 @@ func inline(b *strings.Builder, s string, depth int) {
 }
 
 // format draws what begins at i, if it is a format, and returns where that ends.
-func format(s string, i int, before rune, depth int) (drawn string, end int) {
-	switch c := s[i]; c {
-	case '`':
+func (x syntax) format(s string, i int, before rune, depth int) (drawn string, end int) {
+	switch c := s[i]; {
+	case c == '`':
 		if n := strings.IndexByte(s[i+1:], '`'); n > 0 {
 			return "<code>" + html.EscapeString(s[i+1:i+1+n]) + "</code>", i + n + 2
 		}
-	case '<':
+	case c == '<':
 		return angled(s, i)
-	case 'h':
+	case c == 'h':
 		return bareLink(s, i, before)
-	case '*', '_', '~':
-		if n := closing(s[i+1:], c); n > 0 && !isWord(before) && depth < maxNested {
+	case c == '\\' && x.escapes && i+1 < len(s) && strings.IndexByte(escaped, s[i+1]) >= 0:
+		return html.EscapeString(s[i+1 : i+2]), i + 2
+	case c == '[' && x.brackets:
+		return bracketed(s, i)
+	case isWord(before) || depth == maxNested:
+		return "", 0
+	}
+	for _, m := range x.marks {
+		if !strings.HasPrefix(s[i:], m.text) {
+			continue
+		}
+		begin := i + len(m.text)
+		if n := x.closing(s[begin:], m.text); n > 0 {
 			var b strings.Builder
-			inline(&b, s[i+1:i+1+n], depth+1)
-			tag := map[byte]string{'*': "b", '_': "i", '~': "s"}[c]
-			return "<" + tag + ">" + b.String() + "</" + tag + ">", i + n + 2
+			x.inline(&b, s[begin:begin+n], depth+1)
+			return "<" + m.tag + ">" + b.String() + "</" + m.tag + ">", begin + n + len(m.text)
 		}
 	}
 	return "", 0
 }
 
+// escaped is the punctuation that a backslash makes plain.
+const escaped = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+
 // closing returns where a format ends that began before s; 0 where it does not.
-func closing(s string, c byte) int {
+func (x syntax) closing(s, mark string) int {
 	if first, _ := utf8.DecodeRuneInString(s); s == "" || isBlank(first) {
 		return 0
 	}
 	for n := 0; n < min(len(s), longestFormat); n++ {
-		if s[n] != c {
-			n += literal(s[n:])
+		if !strings.HasPrefix(s[n:], mark) {
+			n += x.literal(s[n:])
 			continue
 		}
 		if n == 0 {
 			continue
 		}
 		last, _ := utf8.DecodeLastRuneInString(s[:n])
-		next, _ := utf8.DecodeRuneInString(s[n+1:])
-		if !isBlank(last) && (n+1 == len(s) || !isWord(next)) {
+		next, _ := utf8.DecodeRuneInString(s[n+len(mark):])
+		if !isBlank(last) && (n+len(mark) == len(s) || !isWord(next)) {
 			return n
 		}
 	}
@@ -146,14 +189,18 @@ func closing(s string, c byte) int {
 }
 
 // literal returns how many bytes behind the first belong to it: all of a code
-// span, a link or a mention, in which nothing is a mark.
-func literal(s string) int {
-	ends := map[byte]byte{'`': '`', '<': '>'}
-	end, ok := ends[s[0]]
-	if !ok {
-		return 0
+// span, a link or a mention, and what a backslash is before. In them nothing is a
+// mark.
+func (x syntax) literal(s string) int {
+	switch {
+	case s[0] == '`':
+		return strings.IndexByte(s[1:], '`') + 1 // 0 where there is no end
+	case s[0] == '<':
+		return strings.IndexByte(s[1:], '>') + 1
+	case s[0] == '\\' && x.escapes && len(s) > 1:
+		return 1
 	}
-	return strings.IndexByte(s[1:], end) + 1 // 0 where there is no end
+	return 0
 }
 
 // isBlank reports whether a format cannot touch it: a space, or what a sender
@@ -205,16 +252,12 @@ func anchor(address, label string) string {
 	return "<a" + linkTo(address) + ">" + html.EscapeString(label) + "</a>"
 }
 
-var blockBreak = regexp.MustCompile(`(</?(?:p|ul|ol|li|blockquote|pre|h[1-6])>)\n`)
-
-// markdown draws Markdown. HTML in it is left out.
-func markdown(s string) template.HTML {
-	var out bytes.Buffer
-	if err := goldmark.New(goldmark.WithExtensions(extension.Strikethrough, extension.Linkify)).Convert([]byte(s), &out); err != nil {
-		return template.HTML(html.EscapeString(s)) //nolint:gosec // G203: it is escaped
+// bracketed draws a link of Markdown.
+func bracketed(s string, i int) (drawn string, end int) {
+	label, rest, ok := strings.Cut(s[i+1:], "](")
+	address, _, closed := strings.Cut(rest, ")")
+	if !ok || !closed || label == "" || link(address) == "" {
+		return "", 0
 	}
-	tags := cardTags()
-	maps.Copy(tags, map[string]string{"strong": "b", "em": "i", "del": "s", "p": "p", "blockquote": "blockquote"})
-	// Between blocks a new line is none that is shown.
-	return clean(blockBreak.ReplaceAllString(out.String(), "$1"), tags)
+	return anchor(address, label), i + 1 + len(label) + len("](") + len(address) + 1
 }
