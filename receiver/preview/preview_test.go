@@ -147,10 +147,13 @@ func watch(t *testing.T, address string) func(name string) event {
 	}
 }
 
+// began is when all samples are of: those of another second are other incidents.
+var began = time.Now()
+
 // firing is the payload of a built-in sample.
 func firing(t *testing.T, name string) []byte {
 	t.Helper()
-	s, ok := sample.ByName(name, time.Now())
+	s, ok := sample.ByName(name, began)
 	if !ok {
 		t.Fatalf("no sample %s", name)
 	}

@@ -302,13 +302,18 @@ func testConflict(t *testing.T, u string) {
 		"40001": "conflicting writes", "53100": "no room on its disk", "57014": "takes too long", "42501": "owner of the database",
 		"57P03": "is starting or stopping: wait",
 	} {
+		// After some of them a store is opened anew, and may fail with the same until
+		// then: each has one of its own.
+		closeStore(t, s)
+		s = openURL(t, u, store.Options{})
 		err := s.Do(t.Context(), func(exec func(string) error) error {
 			return exec(`DO $$ BEGIN RAISE EXCEPTION 'fault' USING ERRCODE = '` + code + `'; END $$`)
 		})
 		wantUnavailable(t, code, err, want)
-		// After some of them it is opened anew, and fails with the same until then.
 		eventually(t, 10*time.Second, "it works again", func() bool { return s.Ready() == nil })
 	}
+	closeStore(t, s)
+	s = openURL(t, u, store.Options{})
 	if err := s.Do(t.Context(), func(exec func(string) error) error { return exec(`SELECT 1/0`) }); err == nil || errors.Is(err, store.ErrUnavailable) {
 		t.Errorf("Do(1/0) = %v, want an error of its own", err)
 	}
