@@ -3,7 +3,6 @@ package preview
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -111,23 +110,25 @@ func (p *Preview) setup() webui.PreviewSetup {
 // samples returns the payloads that can be posted at a click.
 func samples() ([]webui.Sample, error) {
 	var out []webui.Sample
+	add := func(name, about string, of ...sample.Sample) error {
+		s := webui.Sample{Name: name, About: about}
+		for _, one := range of {
+			body, err := one.Body()
+			if err != nil {
+				return err
+			}
+			s.Payloads = append(s.Payloads, body)
+		}
+		out = append(out, s)
+		return nil
+	}
 	now := time.Now()
 	for _, s := range sample.All(now) {
-		body, err := s.Body()
-		if err != nil {
+		if err := add(s.Name, s.About, s); err != nil {
 			return nil, err
 		}
-		out = append(out, webui.Sample{Name: s.Name, About: s.About, Payloads: []json.RawMessage{body}})
 	}
-	storm := webui.Sample{Name: "storm", About: "forty groups at once, which become digests"}
-	for _, s := range sample.Storm(40, now) {
-		body, err := s.Body()
-		if err != nil {
-			return nil, err
-		}
-		storm.Payloads = append(storm.Payloads, body)
-	}
-	return append(out, storm), nil
+	return out, add("storm", "forty groups at once, which become digests", sample.Storm(40, now)...)
 }
 
 // shorten takes the temporary folder out of a sentence: nobody knows it.

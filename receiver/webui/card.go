@@ -30,17 +30,24 @@ var cardJS []byte
 // picture is a square, or a link to it. Nothing of the message is HTML in it but
 // what Chat takes as such.
 func Draw(body []byte, door chat.Door) (template.HTML, error) {
+	html, _, err := read(body, door)
+	return html, err
+}
+
+// read draws a message, and returns what it holds too; nothing of one that is too
+// long to be drawn.
+func read(body []byte, door chat.Door) (template.HTML, *drawnMessage, error) {
 	m := drawnMessage{Remarks: remarks(body, door)}
 	if len(body) > chat.MaxMessageBytes {
 		m.Text = "This message is not drawn."
 	} else if err := json.Unmarshal(body, &m); err != nil {
-		return "", fmt.Errorf("draw a message: %w", err)
+		return "", nil, fmt.Errorf("draw a message: %w", err)
 	}
 	var b strings.Builder
 	if err := cardTemplate().Execute(&b, &m); err != nil {
-		return "", fmt.Errorf("draw a message: %w", err)
+		return "", nil, fmt.Errorf("draw a message: %w", err)
 	}
-	return template.HTML(b.String()), nil //nolint:gosec // G203: package html/template escapes what is no HTML of ours
+	return template.HTML(b.String()), &m, nil //nolint:gosec // G203: package html/template escapes what is no HTML of ours
 }
 
 // remarks says what Chat would do otherwise, a line each.
@@ -71,6 +78,16 @@ type drawnCard struct {
 	chat.Card
 
 	Sections []drawnSection `json:"sections"`
+}
+
+// Widgets counts those of all sections; the method of the embedded card knows no
+// inputs.
+func (c *drawnCard) Widgets() int {
+	total := 0
+	for i := range c.Sections {
+		total += c.Sections[i].widgets()
+	}
+	return total
 }
 
 // Shown returns the sections that Chat shows.
@@ -185,8 +202,7 @@ var cardTemplate = sync.OnceValue(func() *template.Template {
 		"link":   link,
 		"host":   host,
 		"when":   when,
-		"more":   more,
-		"less":   less,
+		"toggle": toggleOf,
 		"words":  func(s string) string { return strings.ToLower(strings.ReplaceAll(s, "_", "-")) },
 		"simple": func(w chat.Widget) *widget { return &widget{Widget: w} },
 	}).Parse(cardPage))

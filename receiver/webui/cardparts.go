@@ -1,6 +1,7 @@
 package webui
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"html/template"
@@ -32,16 +33,14 @@ var icons = sync.OnceValue(func() map[string]string {
 
 // knownIcons are the Material icons that Chat's own icons look like
 // (https://developers.google.com/workspace/chat/format-messages#builtinicons).
-func knownIcons() map[string]string {
-	return map[string]string{
-		"AIRPLANE": "flight", "BOOKMARK": "bookmark", "BUS": "directions_bus", "CAR": "directions_car", "CLOCK": "schedule",
-		"CONFIRMATION_NUMBER_ICON": "confirmation_number", "DESCRIPTION": "description", "DOLLAR": "attach_money", "EMAIL": "mail",
-		"EVENT_SEAT": "event_seat", "FLIGHT_ARRIVAL": "flight_land", "FLIGHT_DEPARTURE": "flight_takeoff", "HOTEL": "hotel",
-		"HOTEL_ROOM_TYPE": "king_bed", "INVITE": "event", "MAP_PIN": "location_on", "MEMBERSHIP": "card_membership",
-		"MULTIPLE_PEOPLE": "group", "PERSON": "person", "PHONE": "call", "RESTAURANT_ICON": "restaurant",
-		"SHOPPING_CART": "shopping_cart", "STAR": "star", "STORE": "store", "TICKET": "local_activity", "TRAIN": "train",
-		"VIDEO_CAMERA": "videocam", "VIDEO_PLAY": "play_circle",
-	}
+var knownIcons = map[string]string{
+	"AIRPLANE": "flight", "BOOKMARK": "bookmark", "BUS": "directions_bus", "CAR": "directions_car", "CLOCK": "schedule",
+	"CONFIRMATION_NUMBER_ICON": "confirmation_number", "DESCRIPTION": "description", "DOLLAR": "attach_money", "EMAIL": "mail",
+	"EVENT_SEAT": "event_seat", "FLIGHT_ARRIVAL": "flight_land", "FLIGHT_DEPARTURE": "flight_takeoff", "HOTEL": "hotel",
+	"HOTEL_ROOM_TYPE": "king_bed", "INVITE": "event", "MAP_PIN": "location_on", "MEMBERSHIP": "card_membership",
+	"MULTIPLE_PEOPLE": "group", "PERSON": "person", "PHONE": "call", "RESTAURANT_ICON": "restaurant",
+	"SHOPPING_CART": "shopping_cart", "STAR": "star", "STORE": "store", "TICKET": "local_activity", "TRAIN": "train",
+	"VIDEO_CAMERA": "videocam", "VIDEO_PLAY": "play_circle",
 }
 
 // drawIcon draws a [chat.Icon], or a Material icon by its name. One of which there
@@ -55,7 +54,7 @@ func drawIcon(of any, class string) template.HTML {
 	case *chat.Icon:
 		icon = *of
 	}
-	name := knownIcons()[icon.KnownIcon]
+	name := knownIcons[icon.KnownIcon]
 	if icon.MaterialIcon != nil {
 		name = icon.MaterialIcon.Name
 	}
@@ -168,18 +167,14 @@ func when(p *dateTimePicker) string {
 	return time.UnixMilli(ms).UTC().Format(layout)
 }
 
-// more and less return what the buttons say that show and hide a section's other
-// widgets.
-func more(s *drawnSection) string {
-	if c := s.CollapseControl; c != nil && c.ExpandButton != nil && c.CollapseButton != nil && c.ExpandButton.Text != "" {
-		return c.ExpandButton.Text
-	}
-	return "Show more"
-}
+// toggle is what the button says that shows and hides a section's other widgets.
+type toggle struct{ More, Less string }
 
-func less(s *drawnSection) string {
-	if c := s.CollapseControl; c != nil && c.ExpandButton != nil && c.CollapseButton != nil && c.CollapseButton.Text != "" {
-		return c.CollapseButton.Text
+// toggleOf takes a section's own words where it has both buttons.
+func toggleOf(s *drawnSection) toggle {
+	t := toggle{"Show more", "Show less"}
+	if c := s.CollapseControl; c != nil && c.ExpandButton != nil && c.CollapseButton != nil {
+		t = toggle{cmp.Or(c.ExpandButton.Text, t.More), cmp.Or(c.CollapseButton.Text, t.Less)}
 	}
-	return "Show less"
+	return t
 }

@@ -18,7 +18,7 @@ const maxOpen = 30
 // Tags that are not of it go and their text stays, as Chat does. The result is
 // balanced, whatever comes in.
 func cardHTML(s string) template.HTML {
-	c := &cleaner{tags: cardTags()}
+	c := &cleaner{}
 	z := html.NewTokenizer(strings.NewReader(s))
 	for {
 		switch z.Next() {
@@ -37,22 +37,19 @@ func cardHTML(s string) template.HTML {
 }
 
 // cardTags are the tags of a card's text, with those that take their place.
-func cardTags() map[string]string {
-	return map[string]string{
-		"b": "b", "i": "i", "u": "u", "s": "s", "font": "span", "a": "a", "time": "time", "br": "br",
-		"code": "code", "pre": "pre", "ul": "ul", "ol": "ol", "li": "li",
-	}
+var cardTags = map[string]string{
+	"b": "b", "i": "i", "u": "u", "s": "s", "font": "span", "a": "a", "time": "time", "br": "br",
+	"code": "code", "pre": "pre", "ul": "ul", "ol": "ol", "li": "li",
 }
 
 // cleaner builds HTML out of tags that are allowed.
 type cleaner struct {
-	tags map[string]string
 	out  strings.Builder
 	open []string // the names as they came; those of links and fonts without an attribute too
 }
 
 func (c *cleaner) start(t html.Token) {
-	name, ok := c.tags[t.Data]
+	name, ok := cardTags[t.Data]
 	switch {
 	case !ok:
 	case name == "br":
@@ -79,7 +76,7 @@ func (c *cleaner) end(name string) {
 
 func (c *cleaner) closeTo(n int) {
 	for _, name := range slices.Backward(c.open[n:]) {
-		c.out.WriteString("</" + c.tags[name] + ">")
+		c.out.WriteString("</" + cardTags[name] + ">")
 	}
 	c.open = c.open[:n]
 }
@@ -88,7 +85,7 @@ func (c *cleaner) closeTo(n int) {
 func attributes(t html.Token) string {
 	for _, a := range t.Attr {
 		switch {
-		case t.Data == "font" && a.Key == "color" && isColour(a.Val):
+		case t.Data == "font" && a.Key == "color" && colour.MatchString(a.Val):
 			return ` data-ink="` + a.Val + `"`
 		case t.Data == "a" && a.Key == "href":
 			return linkTo(a.Val)
@@ -117,5 +114,3 @@ func link(address string) string {
 }
 
 var colour = regexp.MustCompile(`^#([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$`)
-
-func isColour(s string) bool { return colour.MatchString(s) }

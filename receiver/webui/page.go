@@ -5,6 +5,7 @@ import (
 	_ "embed"
 	"encoding/base64"
 	"html/template"
+	"net/http"
 	"strings"
 )
 
@@ -46,4 +47,13 @@ func newPage(name, html, script string, funcs template.FuncMap, stylesheets ...s
 func source(text string) string {
 	sum := sha256.Sum256([]byte(text))
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// guard sets the headers that all answers of the pages have.
+func guard(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	// Not no-referrer: with it browsers post a page's forms from the origin "null",
+	// which is taken for another site.
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store")
 }

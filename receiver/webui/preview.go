@@ -139,12 +139,8 @@ type limits struct {
 
 // draw makes of a message what the page gets.
 func draw(m *Message) (drawn, error) {
-	html, err := Draw(m.Body, m.Door)
+	html, body, err := read(m.Body, m.Door)
 	if err != nil {
-		return drawn{}, err
-	}
-	var body chat.Message
-	if err := json.Unmarshal(m.Body, &body); err != nil {
 		return drawn{}, err
 	}
 	return drawn{
@@ -160,17 +156,13 @@ func resultOf(o Tried) (result, error) {
 		Payload: o.Payload, Limits: limits{chat.MaxMessageBytes, chat.MaxWidgets},
 	}
 	for _, body := range o.Bodies {
-		html, err := Draw(body, o.Door)
+		html, m, err := read(body, o.Door)
 		if err != nil {
 			return result{}, err
 		}
-		var m chat.Message
-		if err := json.Unmarshal(body, &m); err != nil {
-			return result{}, err
-		}
 		widgets := 0
-		for _, c := range m.CardsV2 {
-			widgets = max(widgets, c.Card.Widgets())
+		for i := range m.CardsV2 {
+			widgets = max(widgets, m.CardsV2[i].Card.Widgets())
 		}
 		r.Messages = append(r.Messages, resultMessage{HTML: html, JSON: body, Bytes: len(body), Widgets: widgets})
 	}

@@ -120,11 +120,7 @@ func (u *UI) JSON(w http.ResponseWriter, r *http.Request) {
 // answer writes the whole answer or, where something fails, 503.
 func (u *UI) answer(w http.ResponseWriter, r *http.Request, contentType string, render func(*bytes.Buffer, Status) error) {
 	header := w.Header()
-	header.Set("X-Content-Type-Options", "nosniff")
-	// Not no-referrer: with it browsers post the page's forms from the origin
-	// "null", which is taken for another site.
-	header.Set("Referrer-Policy", "same-origin")
-	header.Set("Cache-Control", "no-store")
+	guard(header)
 	var body bytes.Buffer
 	status, err := u.status(r.Context())
 	if err == nil {
@@ -132,10 +128,8 @@ func (u *UI) answer(w http.ResponseWriter, r *http.Request, contentType string, 
 	}
 	if err != nil {
 		u.logger.WarnContext(r.Context(), "status cannot be shown", "err", err)
-		header.Set("Content-Type", "application/json")
 		header.Set("Retry-After", "5")
-		w.WriteHeader(http.StatusServiceUnavailable)
-		_, _ = w.Write([]byte(`{"error":"the status cannot be shown at the moment"}` + "\n"))
+		problem(w, http.StatusServiceUnavailable, "the status cannot be shown at the moment")
 		return
 	}
 	header.Set("Content-Type", contentType)

@@ -105,8 +105,10 @@ func (x syntax) begin(line string) (tag, rest string) {
 			return "ul", item
 		}
 	}
-	if found := numeral.FindString(line); found != "" && x.numbered {
-		return "ol", line[len(found):]
+	if x.numbered {
+		if found := numeral.FindString(line); found != "" {
+			return "ol", line[len(found):]
+		}
 	}
 	if quote, ok := strings.CutPrefix(line, ">"); ok {
 		return "blockquote", strings.TrimPrefix(quote, " ")
