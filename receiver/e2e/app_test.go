@@ -105,12 +105,11 @@ func (c *googleChat) killAt(t testing.TB, space string, receiver *alertchat, wha
 	before := len(c.Requests())
 	c.Inject(place(space), 1, chatAnswersLate)
 	eventually(t, what, func() error {
-		if len(c.Requests()) == before {
+		if requests := c.Requests(); len(requests) == before || requests[before].Message == "" {
 			return errors.New("no request has come")
 		}
 		return nil
 	})
-	elapse(t, killSlack)
 	receiver.kill()
 	c.Heal(place(space))
 	receiver.start(t)

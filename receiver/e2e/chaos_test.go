@@ -21,9 +21,6 @@ const (
 	faultRate = 0.3
 	// chaosTimeout is how long an attempt may take.
 	chaosTimeout = 200 * time.Millisecond
-	// killSlack is how long a request may be on its way to the stand-in when
-	// its sender is dead already. No process is up again so soon.
-	killSlack = 20 * time.Millisecond
 )
 
 // What can go wrong with a request to Google Chat.
@@ -67,7 +64,7 @@ func TestAcceptedIsTold(t *testing.T) {
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := &chaos{seed: chaosSeed(t, i), faults: test.faults, truncated: map[arrival]bool{}}
+			c := &chaos{seed: chaosSeed(t, i), faults: test.faults}
 			c.chat = startChatWith(t, chattest.Options{
 				IgnoreRequestID: test.ignoreRequestID, Fault: c.fault, Keep: 1 << 20,
 			})
@@ -108,19 +105,12 @@ type chaos struct {
 	kills   []time.Time
 	outputs []string // of the processes that were killed
 
-	mu        sync.Mutex // guards what follows
-	rand      *rand.Rand // of the faults
-	truncated map[arrival]bool
-}
-
-// arrival names one request to Chat.
-type arrival struct {
-	id string // of the request
-	at time.Time
+	mu   sync.Mutex // guards what follows
+	rand *rand.Rand // of the faults
 }
 
 // fault is what goes wrong with a request to Chat.
-func (c *chaos) fault(r chattest.Request) chattest.Fault {
+func (c *chaos) fault(chattest.Request) chattest.Fault {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.rand == nil {
@@ -130,11 +120,7 @@ func (c *chaos) fault(r chattest.Request) chattest.Fault {
 		return chattest.Fault{}
 	}
 	c.spoilt.Add(1)
-	f := c.faults[c.rand.IntN(len(c.faults))]
-	if f.Truncate {
-		c.truncated[arrival{r.RequestID, r.At}] = true
-	}
-	return f
+	return c.faults[c.rand.IntN(len(c.faults))]
 }
 
 // newReceiver returns an alertchat that does not run yet.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -175,14 +176,10 @@ func (c *chaos) wantReplaysOnlyOfLostAnswers(t *testing.T) {
 	t.Helper()
 	bodies := map[string]string{} // names of messages, by what they say
 	ids := map[string][]int{}     // which requests made a message, by their request id
-	next := map[int]time.Time{}   // when the request after each came to its space
-	latest := map[string]int{}
 	requests := c.chat.Requests()
+	next := followers(requests, func(r chattest.Request) string { return r.Space })
+	read := followers(requests, func(r chattest.Request) string { return r.Client })
 	for i, r := range requests {
-		if before, ok := latest[r.Space]; ok {
-			next[before] = r.At
-		}
-		latest[r.Space] = i
 		if r.RequestID == "" {
 			t.Errorf("a request without an id: %s", r.Body)
 		}
@@ -202,8 +199,9 @@ func (c *chaos) wantReplaysOnlyOfLostAnswers(t *testing.T) {
 			if !bytes.Equal(r.Body, repeated.Body) {
 				t.Errorf("the request id %s stands for two messages:\n%s\n%s", id, r.Body, repeated.Body)
 			}
-			if !c.lost(r, next[index]) {
-				t.Errorf("the request %s is repeated after %s although its answer %d was not lost:\n%s", id, next[index].Sub(r.At), r.Status, r.Body)
+			// A connection is used again only after its last answer was read.
+			if _, known := read[index]; known && r.Status == http.StatusOK && !c.killed(r.At, next[index]) {
+				t.Errorf("the request %s is repeated after %s although its answer was read:\n%s", id, next[index].Sub(r.At), r.Body)
 			}
 			if repeated.Message != r.Message {
 				replays++
@@ -213,18 +211,21 @@ func (c *chaos) wantReplaysOnlyOfLostAnswers(t *testing.T) {
 	t.Logf("%d messages stand in Chat more than once", replays)
 }
 
-// lost tells whether whoever made the request may not know that it made a
-// message. next is when the space's next request came.
-func (c *chaos) lost(r chattest.Request, next time.Time) bool {
-	if r.Status != 200 || c.truncated[arrival{r.RequestID, r.At}] {
-		return true
+// followers returns when the request after each came that has the same key.
+func followers(requests []chattest.Request, key func(chattest.Request) string) map[int]time.Time {
+	next, latest := map[int]time.Time{}, map[string]int{}
+	for i, r := range requests {
+		if before, ok := latest[key(r)]; ok {
+			next[before] = r.At
+		}
+		latest[key(r)] = i
 	}
-	if next.Sub(r.At) >= chaosTimeout {
-		return true // on a busy machine an answer can come too late
-	}
-	return slices.ContainsFunc(c.kills, func(kill time.Time) bool {
-		return r.At.Before(kill.Add(killSlack)) && next.After(kill)
-	})
+	return next
+}
+
+// killed tells whether alertchat was killed between two times.
+func (c *chaos) killed(after, before time.Time) bool {
+	return slices.ContainsFunc(c.kills, func(kill time.Time) bool { return kill.After(after) && kill.Before(before) })
 }
 
 // wantQuietLogs fails the test if a process panicked, called for an operator or

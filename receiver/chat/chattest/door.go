@@ -50,6 +50,7 @@ func (s *Server) receive(w http.ResponseWriter, r *http.Request) *call {
 		panic(http.ErrAbortHandler) // the client went away
 	}
 	note := Request{
+		Client:    r.RemoteAddr,
 		Method:    r.Method,
 		Door:      chat.ByWebhook,
 		RequestID: query.Get("requestId"),

@@ -14,6 +14,7 @@ import (
 // token endpoint are none of them: they hold secrets.
 type Request struct {
 	At        time.Time
+	Client    string // its address and port, by which connections are told apart
 	Method    string
 	Space     string // the place; empty for spaces:findDirectMessage
 	Door      chat.Door
