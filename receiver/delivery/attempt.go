@@ -333,11 +333,11 @@ func (l *loop) die(ctx context.Context, s *Space, d *Delivery, why Reason) error
 	for i := range d.Known {
 		d.Known[i] = d.Known[i].Died()
 	}
-	l.m.log.Error("A delivery is given up and kept as dead", "space", s.Name, "title", d.Title, "reason", why, "attempts", d.Attempts, "err", d.Error)
-	l.m.metrics.dead.WithLabelValues(s.Name, string(why)).Inc()
 	if err := l.settle(ctx, d); err != nil {
 		return err
 	}
+	l.m.log.Error("A delivery is given up and kept as dead", "space", s.Name, "title", d.Title, "reason", why, "attempts", d.Attempts, "err", d.Error)
+	l.m.metrics.dead.WithLabelValues(s.Name, string(why)).Inc()
 	if len(l.planned) == 0 {
 		waiting, err := l.m.store.Waiting(ctx, s.Name, 1)
 		if err != nil || len(waiting) > 0 {

@@ -61,8 +61,12 @@ func TestAlertmanagerPair(t *testing.T) {
 	chat.wantNoRemarks(t)
 }
 
-// pairInterval is the pair's group_interval.
-const pairInterval = 5 * time.Second
+// What the pair is configured with. Within group_wait all alerts must have come
+// to both: a group of which one knew a part only would be told in two states.
+const (
+	pairWait     = 5 * time.Second // group_wait
+	pairInterval = 5 * time.Second // group_interval
+)
 
 // pairRun is one run with a pair.
 type pairRun struct {
@@ -145,7 +149,7 @@ func startPair(t testing.TB, p programs, receiver string, peerTimeout time.Durat
 route:
   receiver: alertchat
   group_by: [alertname, cluster, service]
-  group_wait: 1s
+  group_wait: %s
   group_interval: %s
   repeat_interval: 1h
 receivers:
@@ -153,7 +157,7 @@ receivers:
     webhook_configs:
       - url: http://%s/alertmanager
         send_resolved: true
-`, pairInterval, receiver))
+`, pairWait, pairInterval, receiver))
 		am := &alertmanager{amtool: p.amtool, address: freeAddress(t), home: folder}
 		am.process = startProcess(t, p.alertmanager[newest],
 			"--config.file="+configFile,
