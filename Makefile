@@ -43,8 +43,9 @@ unit: ## run the tests, but for the end-to-end ones
 fuzz: ## run each fuzz target for FUZZTIME, 3s by default
 	.ci/fuzz
 
+# These tests wait more than they work.
 e2e: ## run the end-to-end tests with a real Alertmanager
-	go test $(RACE) -shuffle=on -count=1 ./receiver/e2e
+	go test $(RACE) -shuffle=on -count=1 -parallel=4 ./receiver/e2e
 
 # Durations add up: a quarter of an hour more is for what comes before and after.
 soak: ## kill everything in turn for SOAK, 1h by default, and see that nothing is lost
