@@ -87,9 +87,9 @@ func TestCheckTellsARunawayTemplateWithItsLine(t *testing.T) {
 	t.Parallel()
 	card := `card: {summary: '{{ template "mine" . }}'}`
 	for _, c := range []struct{ name, template, want string }{
-		{"with a typo in the syntax", "{{ if .Status }}\nx", "mine.tmpl:3: unexpected EOF"},
+		{"with a typo in the syntax", "{{ if .Status }}\nx", "mine.tmpl:1:1: {{end}} is missing, of this block or of one in it"},
 		{"with a typo in a field", "\n{{ .Comon.x }}", "mine.tmpl:3:10: <.Comon.x>: there is no field Comon here; docs/reference.md lists those there are (sample firing)"},
-		{"with a wrong function", "\n{{ shout .Status }}", `mine.tmpl:3: function "shout" not defined; docs/reference.md lists the functions`},
+		{"with a wrong function", "\n{{ shout .Status }}", `mine.tmpl:3:4: function "shout" not defined; docs/reference.md lists the functions`},
 		{"with the name of no template", "\n\n{{ template \"none\" . }}", `mine.tmpl:4:13: no template is called "none"; mend the name, or define it in a file under templates`},
 		{"with a key that only some alerts have", "\n{{ slice .CommonLabels.cluster 3 }}", "mine.tmpl:3:4: <slice .CommonLabels.cluster 3>: error calling slice: index out of range: 3 (sample bare)"},
 		{"with a field in a branch that no sample takes", "\n{{ if .CommonLabels.team }}{{ .Nothing }}{{ end }}", "mine.tmpl:3:31: <.Nothing>: there is no field Nothing here; docs/reference.md lists those there are (sample named)"},
@@ -152,7 +152,7 @@ route:
     - matchers: ['x=~"("']
     - space: nobody
 `, "bad.url", "https://chat.googleapis.com/v1/spaces/AAAA/messages?key=CANARY", "a.tmpl", "\n{{ end }}", "b.tmpl", "{{ template \"x\" }}")
-	want := `a.tmpl:2: unexpected {{end}}
+	want := `a.tmpl:2:1: unexpected {{end}}
 b.tmpl:1:13: no template is called "x"; mend the name, or define it in a file under templates
 config.yml:3: defaults.text: unclosed action: }} is missing
 config.yml:6: spaces[0].webhook_url_file: open missing.url: no such file or directory; put the webhook's URL into this file, or mend its name

@@ -110,8 +110,8 @@ func TestAFaultOfATrialHasItsPlace(t *testing.T) {
 		want          SourceFault // Message: a part of it
 		sent          bool        // whether the built-in one takes its place
 	}{
-		{"an action without an end", "ops", "a.tmpl", "{{ define \"ours\" }}\n\n  {{ .Status \n", SourceFault{Source: "a.tmpl", Line: 3, Message: "}} is missing"}, false},
-		{"an unknown function", "ops", "spaces[ops].card.title", "a\n{{ nothing }}", SourceFault{Source: "spaces[ops].card.title", Line: 2, Message: `function "nothing" not defined`}, false},
+		{"an action without an end", "ops", "a.tmpl", "{{ define \"ours\" }}\n\n  {{ .Status \n", SourceFault{Source: "a.tmpl", Line: 3, Column: 3, Message: "}} is missing"}, false},
+		{"an unknown function", "ops", "spaces[ops].card.title", "a\n{{ nothing }}", SourceFault{Source: "spaces[ops].card.title", Line: 2, Column: 4, Message: `function "nothing" not defined`}, false},
 		{"a template that is not there", "ops", "a.tmpl", `{{ define "other" }}{{ end }}`, SourceFault{Source: "spaces[ops].card.title", Line: 1, Column: 13, Message: `"ours"`}, false},
 		{"a value of another type", "ops", "chat.tmpl (built in)", "{{ define \"chat.subtitle\" }}\n  {{ .Alerts.Nothing }}{{ end }}", SourceFault{Source: "chat.tmpl (built in)", Line: 2, Column: 13, Message: "Nothing"}, true},
 		{"a loop without an end", "ops", "a.tmpl", "{{ define \"ours\" }}{{ template \"ours\" . }}{{ end }}", SourceFault{Source: "a.tmpl", Line: 1, Column: 32, Message: "does a recursion not end?"}, true},

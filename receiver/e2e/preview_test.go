@@ -204,7 +204,7 @@ route: {space: ops}
 		t.Errorf("the click leads to character %d, want 32", at)
 	}
 	p.set("#text", "{{ define \"chat.title\" }}\n{{ if }}{{ end }}")
-	p.waitText("#text-faults", "line 2")
+	p.waitText("#text-faults", "line 2, column 1")
 	p.waitText("#size", "last result")
 	// One that goes on for ever is told, too.
 	p.set("#text", `{{ define "chat.title" }}{{ template "chat.title" . }}{{ end }}`)

@@ -20,32 +20,6 @@ import (
 	"alertchat/templates"
 )
 
-// Fault is a template that cannot be used. Its text begins with where it is.
-type Fault struct {
-	Where  string // the string's place in the config, "spaces[ops].card.title", or the file's name
-	Line   int    // counted from 1 inside of the string or file; 0 where it is not known
-	Column int    // in bytes, from 1; 0 where it is not known
-	Err    error
-}
-
-// Error returns the place and the cause.
-func (f *Fault) Error() string {
-	return position(f.Where, f.Line, f.Column) + ": " + f.Err.Error()
-}
-
-// Unwrap returns the cause.
-func (f *Fault) Unwrap() error { return f.Err }
-
-func position(where string, line, column int) string {
-	if line > 0 {
-		where += ":" + strconv.Itoa(line)
-	}
-	if column > 0 {
-		where += ":" + strconv.Itoa(column)
-	}
-	return where
-}
-
 // trees are parsed templates by name. Once they are guarded they never change.
 type trees map[string]*parse.Tree
 
@@ -56,6 +30,13 @@ type source struct {
 	text  string
 }
 
+// parse parses a text as one of the source.
+func (s source) parse(text string) (trees, error) {
+	found := trees{}
+	_, err := parse.New(s.where).Parse(text, "", "", found, functionNames())
+	return found, err
+}
+
 // parseSource parses one text. Templates that it defines replace those of set,
 // empty ones too; that is why this does not leave it to text/template, which
 // keeps the old one then.
@@ -63,10 +44,9 @@ func (set trees) parseSource(s source) error {
 	if !utf8.ValidString(s.text) {
 		return &Fault{Where: s.where, Err: errors.New("not UTF-8")}
 	}
-	t := parse.New(s.where)
-	found := map[string]*parse.Tree{}
-	if _, err := t.Parse(s.text, "", "", found, functionNames()); err != nil {
-		return parseFault(s.where, err)
+	found, err := s.parse(s.text)
+	if err != nil {
+		return s.fault(err)
 	}
 	for name, tree := range found {
 		if name == s.where {
@@ -75,30 +55,6 @@ func (set trees) parseSource(s source) error {
 		set[tree.Name] = tree
 	}
 	return nil
-}
-
-// parseFault takes the line out of an error of package parse, which gives it as
-// text only: "template: NAME:LINE: cause".
-func parseFault(where string, err error) *Fault {
-	f := &Fault{Where: where, Err: err}
-	rest, ok := strings.CutPrefix(err.Error(), "template: "+where+":")
-	if !ok {
-		return f
-	}
-	number, cause, ok := strings.Cut(rest, ": ")
-	if line, err := strconv.Atoi(number); ok && err == nil {
-		if start, ok := strings.CutPrefix(cause, "unclosed action"); ok {
-			cause = "unclosed action: }} is missing"
-			if begun, err := strconv.Atoi(strings.TrimPrefix(start, " started at "+where+":")); err == nil {
-				line = begun
-			}
-		}
-		if strings.HasPrefix(cause, "function ") && strings.HasSuffix(cause, " not defined") {
-			cause += "; docs/reference.md lists the functions"
-		}
-		f.Line, f.Err = line, errors.New(cause)
-	}
-	return f
 }
 
 // Functions returns the names of all functions that a template can call, the
@@ -244,12 +200,6 @@ const (
 	wordLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 )
 
-func lineColumn(text string, offset int) (line, column int) {
-	before := text[:min(offset, len(text))]
-	line = 1 + strings.Count(before, "\n")
-	return line, len(before) - strings.LastIndexByte(before, '\n')
-}
-
 // walk calls visit for each node of a tree that can hold a call.
 func walk(n parse.Node, visit func(parse.Node)) {
 	switch n := n.(type) {
@@ -297,80 +247,3 @@ func walkBranch(n *parse.BranchNode, visit func(parse.Node)) {
 // escapeCall is what guard puts last into each pipeline that puts something
 // out. No template can write it itself: parsing does not know it.
 const escapeCall = "_escape"
-
-// locate takes the place out of an error of package template, which gives it
-// as text only: "template: NAME:LINE:COLUMN: executing …".
-func locate(err error) (name string, line int) {
-	rest, ok := strings.CutPrefix(err.Error(), "template: ")
-	if !ok {
-		return "", 0
-	}
-	place, _, ok := strings.Cut(rest, ": executing ")
-	if !ok {
-		return "", 0
-	}
-	parts := strings.Split(place, ":")
-	n := len(parts)
-	if n < 3 {
-		return "", 0
-	}
-	if line, err := strconv.Atoi(parts[n-2]); err == nil {
-		return strings.Join(parts[:n-2], ":"), line
-	}
-	return "", 0
-}
-
-// explain returns where a template failed and why: as far inside of calls of
-// include as the error tells. source is empty where it does not say.
-func explain(err error) (source string, line, column int, cause string) {
-	err = innermost(err)
-	if limit, ok := errors.AsType[*limitError](err); ok {
-		err = limit
-	}
-	cause = err.Error()
-	if place, why, ok := strings.Cut(strings.TrimPrefix(cause, "template: "), ": executing "); ok {
-		parts := strings.Split(place, ":")
-		if n := len(parts); n >= 3 {
-			source, cause = strings.Join(parts[:n-2], ":"), why
-			line, _ = strconv.Atoi(parts[n-2])
-			column, _ = strconv.Atoi(parts[n-1])
-			column++ // package template counts from 0
-		}
-	}
-	// What is left begins with what is executed: a name and a piece of the text.
-	if _, rest, ok := strings.Cut(cause, `" at <`); ok {
-		cause = "<" + rest
-	}
-	cause = strings.TrimPrefix(cause, "a call or loop: ")
-	if before, rest, ok := strings.Cut(cause, "can't evaluate field "); ok {
-		name, _, _ := strings.Cut(rest, " in type ")
-		cause = before + "there is no field " + name + " here; docs/reference.md lists those there are"
-	}
-	return source, line, column, brief{errors.New(cause)}.Error()
-}
-
-// innermost returns the error of the template that failed itself, without those
-// of the templates that include it.
-func innermost(err error) error {
-	outer, ok := errors.AsType[template.ExecError](err)
-	if !ok {
-		return err
-	}
-	for {
-		inner, ok := errors.AsType[template.ExecError](outer.Err)
-		if !ok {
-			return outer
-		}
-		outer = inner
-	}
-}
-
-// brief is an error whose text is bounded: package template prints whole values
-// into its errors.
-type brief struct{ err error }
-
-// Error returns the beginning of the text.
-func (b brief) Error() string { return cut(plainLine(clip(b.err.Error(), maxValue)), 500, maxValue) }
-
-// Unwrap returns the error.
-func (b brief) Unwrap() error { return b.err }

@@ -68,7 +68,7 @@ func TestAllFaultsAreReportedAtOnceWithTheirPlaces(t *testing.T) {
 	for _, f := range faults(err) {
 		places = append(places, fmt.Sprintf("%s:%d:%d", f.Where, f.Line, f.Column))
 	}
-	if diff := cmp.Diff([]string{"a.tmpl:2:0", "b.tmpl:2:15"}, places); diff != "" {
+	if diff := cmp.Diff([]string{"a.tmpl:2:1", "b.tmpl:2:15"}, places); diff != "" {
 		t.Errorf("faults of the files (-want +got):\n%s\n%v", diff, err)
 	}
 
@@ -82,9 +82,9 @@ func TestAllFaultsAreReportedAtOnceWithTheirPlaces(t *testing.T) {
 		texts = append(texts, f.Error())
 	}
 	want := []string{
-		`spaces[ops].thread:1: function "nofunc" not defined; docs/reference.md lists the functions`,
-		`spaces[ops].text:1: unclosed action: }} is missing`,
-		`spaces[ops].card.buttons[1].url:2: unexpected {{end}}`,
+		`spaces[ops].thread:1:4: function "nofunc" not defined; docs/reference.md lists the functions`,
+		`spaces[ops].text:1:1: unclosed action: }} is missing`,
+		`spaces[ops].card.buttons[1].url:2:1: unexpected {{end}}`,
 		`spaces[ops].card.title:1:4: no template is called "missing"; mend the name, or define it in a file under templates`,
 	}
 	if diff := cmp.Diff(want, texts); diff != "" {
