@@ -1,14 +1,11 @@
 package preview
 
 import (
-	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/prometheus/common/version"
 
 	"alertchat/receiver"
 	"alertchat/receiver/chat/chattest"
@@ -87,7 +84,7 @@ func shown(m chattest.Message) *webui.Message {
 // setup returns what the receiver runs with.
 func (p *Preview) setup() webui.PreviewSetup {
 	setup := p.app.Setup()
-	out := webui.PreviewSetup{Version: cmp.Or(version.Version, "of a build without a number"), Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
+	out := webui.PreviewSetup{Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
 	if fault := p.app.ReloadError(); fault != nil {
 		out.Fault = p.shorten(fault.Error())
 	}

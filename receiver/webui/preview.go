@@ -36,9 +36,8 @@ type Update struct {
 
 // PreviewSetup is what the preview runs with.
 type PreviewSetup struct {
-	Version string       `json:"version"`
-	Spaces  []SetupSpace `json:"spaces"` // in the order of the config
-	Loaded  time.Time    `json:"loaded"` // when the config was
+	Spaces []SetupSpace `json:"spaces"` // in the order of the config
+	Loaded time.Time    `json:"loaded"` // when the config was
 	// Fault says why the config on disk is not in use; empty where it is.
 	Fault string `json:"fault,omitempty"`
 }

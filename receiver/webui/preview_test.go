@@ -27,7 +27,7 @@ func functions() webui.PreviewOptions {
 	return webui.PreviewOptions{
 		Watch: func(context.Context) <-chan webui.Update {
 			updates := make(chan webui.Update, 4)
-			updates <- webui.Update{Setup: &webui.PreviewSetup{Version: "1", Spaces: []webui.SetupSpace{{Place: "spaces/A", Names: []string{"ops"}, Kind: "webhook"}}, Loaded: now}}
+			updates <- webui.Update{Setup: &webui.PreviewSetup{Spaces: []webui.SetupSpace{{Place: "spaces/A", Names: []string{"ops"}, Kind: "webhook"}}, Loaded: now}}
 			updates <- webui.Update{Message: &webui.Message{
 				Place: "spaces/A", Name: "spaces/A/messages/M", Thread: "spaces/A/threads/T", Version: 1, At: now,
 				Body: []byte(`{"text":"<b>hello</b>\nsecond"}`), Door: chat.ByWebhook,
@@ -106,7 +106,7 @@ func TestTheMessagesComeAsEvents(t *testing.T) {
 	if len(pieces) != 4 {
 		t.Fatalf("%d pieces come, want 4: %q", len(pieces), pieces)
 	}
-	if want := `data: {"version":"1","spaces":[{"place":"spaces/A","names":["ops"],"kind":"webhook"}],"loaded":"2026-11-23T15:04:05Z"}`; pieces[1] != "event: setup\n"+want {
+	if want := `data: {"spaces":[{"place":"spaces/A","names":["ops"],"kind":"webhook"}],"loaded":"2026-11-23T15:04:05Z"}`; pieces[1] != "event: setup\n"+want {
 		t.Errorf("the setup comes as %q", pieces[1])
 	}
 	var message struct{ Place, Name, Thread, Text, HTML string }
