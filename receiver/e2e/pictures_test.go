@@ -21,9 +21,13 @@ func TestPictures(t *testing.T) {
 		t.Skip("make pictures makes them")
 	}
 	address := startPreview(t)
-	p := openPreview(t, address+"#space=spaces%2FONCALL", view(440, 900, false))
+	// The window holds all messages: what is scrolled to is not where it was.
+	p := openPreview(t, address+"#space=spaces%2FONCALL", view(440, 4000, false))
 	p.waitText("#stream", "RESOLVED")
 	eval[string](p, `document.querySelector('#stream .thread').style.padding = '12px'`)
+	if hidden := eval[float64](p, `(({scrollHeight, clientHeight}) => scrollHeight - clientHeight)(document.querySelector('#stream'))`); hidden > 0 {
+		t.Fatalf("%g pixels of the messages are hidden", hidden)
+	}
 	card, err := inPage(p, chromedp.Screenshot(chromedp.CSS("#stream .thread:first-child")))
 	if err != nil {
 		t.Fatal(err)
