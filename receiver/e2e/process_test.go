@@ -80,6 +80,8 @@ func startProcess(t testing.TB, path string, args ...string) *process {
 		done:    make(chan struct{}),
 	}
 	p.cmd.Stdout, p.cmd.Stderr = output, output
+	// A program that is killed leaves its temporary files behind.
+	p.cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p.cmd.Cancel = func() error { return syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) }
 	if err := p.cmd.Start(); err != nil {

@@ -89,14 +89,14 @@ func (p *Preview) setup() webui.PreviewSetup {
 		out.Fault = p.shorten(fault.Error())
 	}
 	for _, s := range setup.Spaces() {
-		place := p.google.place(s.Name)
+		place, direct := p.google.place(s.Place)
 		i := slices.IndexFunc(out.Spaces, func(other webui.SetupSpace) bool { return other.Place == place })
 		if i >= 0 {
 			out.Spaces[i].Names = append(out.Spaces[i].Names, s.Name)
 			continue
 		}
 		kind := s.Kind
-		if p.google.direct(place) {
+		if direct {
 			kind = "direct message"
 		}
 		out.Spaces = append(out.Spaces, webui.SetupSpace{Place: place, Names: []string{s.Name}, Kind: kind})

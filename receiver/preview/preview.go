@@ -140,7 +140,14 @@ func (p *Preview) Watch(ctx context.Context) <-chan chattest.Message { return p.
 
 // SpaceOf returns the names of the spaces of the config that lead to a place,
 // "spaces/AAAA".
-func (p *Preview) SpaceOf(place string) string { return strings.Join(p.google.names(place), ", ") }
+func (p *Preview) SpaceOf(place string) string {
+	for _, s := range p.setup().Spaces {
+		if s.Place == place {
+			return strings.Join(s.Names, ", ")
+		}
+	}
+	return place // of a config before
+}
 
 // Handler answers the receiver's requests, and those of the page at [Path]. It
 // takes none that a page of another site could have caused by having its name

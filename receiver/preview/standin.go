@@ -6,7 +6,6 @@ import (
 	"crypto/rsa"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"time"
 
@@ -25,12 +24,11 @@ type standIn struct {
 	server *http.Server
 	base   string
 
-	mu     sync.Mutex // guards what follows
-	paths  map[webhook]string
-	places map[string]string // by the name of the configured space
-	dms    map[string]bool   // the places that are direct messages
-	app    *chattest.App     // nil while nobody wants one
-	key    *rsa.PrivateKey   // of the app
+	mu    sync.Mutex // guards what follows
+	paths map[webhook]string
+	dms   map[string]string // the places of direct messages, by user
+	app   *chattest.App     // nil while nobody wants one
+	key   *rsa.PrivateKey   // of the app
 }
 
 // webhook is that of a configured space, which leads to a place.
@@ -39,10 +37,9 @@ type webhook struct{ space, place string }
 // newStandIn returns one of which each space takes that many writes a second.
 func newStandIn(rate int) *standIn {
 	return &standIn{
-		chat:   chattest.New(chattest.Options{Rate: float64(rate), Keep: keep}),
-		paths:  make(map[webhook]string),
-		places: make(map[string]string),
-		dms:    make(map[string]bool),
+		chat:  chattest.New(chattest.Options{Rate: float64(rate), Keep: keep}),
+		paths: make(map[webhook]string),
+		dms:   make(map[string]string),
 	}
 }
 
@@ -74,7 +71,6 @@ func (g *standIn) Webhook(space, place string) (*chat.WebhookURL, error) {
 		path = g.chat.AddWebhook(place)
 		g.paths[of] = path
 	}
-	g.places[space] = place
 	return chat.ParseWebhookURL(g.base + path)
 }
 
@@ -88,41 +84,25 @@ func (g *standIn) App(space, place, user string) (url string, credentials []byte
 		}
 		g.app = g.chat.AddApp("alertchat@preview.iam.gserviceaccount.com", &g.key.PublicKey)
 	}
-	if user != "" {
-		place = "spaces/dm-" + space
-		g.app.Install(user, place)
-		g.dms[place] = true
-	} else {
+	switch {
+	case user == "":
 		g.app.Join(place)
+	case g.dms[user] == "": // a user has one, however many spaces lead there
+		g.dms[user] = "spaces/dm-" + space
+		g.app.Install(user, g.dms[user])
 	}
-	g.places[space] = place
 	return g.base, g.app.KeyFile(g.key, g.base), nil
 }
 
-// place returns where a configured space leads.
-func (g *standIn) place(space string) string {
+// place returns the place that a configured one stands for, which may be that of
+// a user, and whether it is a direct message.
+func (g *standIn) place(configured string) (place string, direct bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.places[space]
-}
-
-// names returns the configured spaces that lead to a place, sorted.
-func (g *standIn) names(place string) []string {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	var names []string
-	for name, at := range g.places {
-		if at == place {
-			names = append(names, name)
+	for user, at := range g.dms {
+		if configured == user || configured == at {
+			return at, true
 		}
 	}
-	slices.Sort(names)
-	return names
-}
-
-// direct reports whether a place is a direct message.
-func (g *standIn) direct(place string) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.dms[place]
+	return configured, false
 }

@@ -48,10 +48,13 @@ function clamp(paragraph) {
     more.setAttribute('aria-expanded', String(open));
     more.textContent = open ? 'show less' : 'show more';
   });
+  more.hidden = true;
+  paragraph.after(more);
   // How high it is, is known once it is shown.
   new ResizeObserver((_, observer) => {
     if (paragraph.clientHeight === 0) return;
-    if (paragraph.scrollHeight > paragraph.clientHeight + 1) paragraph.after(more);
+    const open = more.getAttribute('aria-expanded') === 'true'; // by somebody who drew it anew
+    more.hidden = !open && paragraph.scrollHeight <= paragraph.clientHeight + 1;
     observer.disconnect();
   }).observe(paragraph);
 }

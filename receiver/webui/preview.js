@@ -20,7 +20,10 @@ async function json(path, options) {
   const response = await fetch(path, options).catch((error) => {
     throw error.name === 'AbortError' ? error : new Error('the preview is not reachable');
   });
-  const body = await response.json().catch(() => ({}));
+  const body = await response.json().catch((error) => {
+    if (response.ok) throw error.name === 'AbortError' ? error : new Error('the answer of the preview broke off');
+    return {};
+  });
   if (!response.ok) throw new Error(body.error || `the preview answers ${response.status}`);
   return body;
 }
@@ -83,7 +86,10 @@ function setup(s) {
   for (const [place, old] of before) {
     if (!spaces.has(place) && old.messages.size > 0) spaces.set(place, { ...old, kind: 'no longer in the config' });
   }
-  if (!spaces.has(selected)) selected = [...spaces.keys()][0] || '';
+  if (!spaces.has(selected)) {
+    selected = [...spaces.keys()][0] || '';
+    if (whole) drawStream();
+  }
   listSpaces();
   notice('fault', s.fault && [element('strong', {}, 'The config on disk is not in use. '), element('pre', {}, s.fault)]);
   templates.take(s);
@@ -106,9 +112,9 @@ function listSpaces() {
       link.append(element('span', { className: 'unread' }, String(space.unread), element('span', { className: 'unseen' }, ' new')));
     }
     if (space.place === selected) link.setAttribute('aria-current', 'true');
-    if (space.place === focused) requestAnimationFrame(() => link.focus());
     return element('li', {}, link);
   }));
+  if (focused) [...$('space-list').querySelectorAll('a')].find((a) => a.dataset.place === focused)?.focus({ preventScroll: true });
 }
 
 function select(place) {
@@ -122,20 +128,22 @@ function select(place) {
   listSpaces();
 }
 
-// drawStream draws all messages of the selected space, and goes to the newest.
+// drawStream draws all messages of the selected space, and goes to the newest. In
+// a view that is hidden nothing can be scrolled: select draws it when it is shown.
 function drawStream() {
   const space = spaces.get(selected);
-  shownAs = signature();
   fill($('stream'));
   $('newer').hidden = true;
-  if (!space) return;
+  shownAs = null;
+  if (!space || $('view-spaces').hidden) return;
+  shownAs = signature();
   for (const message of space.messages.values()) place(message);
   if (space.messages.size === 0) $('stream').append(element('p', { className: 'empty' }, 'No message yet.'));
   toEnd();
 }
 
 // signature tells one state of the selected space from another.
-let shownAs = '';
+let shownAs = null; // what the stream shows; null while it shows nothing
 function signature() {
   return [selected, ...[...(spaces.get(selected)?.messages.values() || [])].map((m) => `${m.name} ${m.version}`)].join('\n');
 }
@@ -350,8 +358,8 @@ function postOwn(end, where) {
     where.textContent = `Not posted: the payload of Templates is no JSON: ${error.message}`;
     return;
   }
-  if (!Array.isArray(own?.alerts)) {
-    where.textContent = 'Not posted: the payload of Templates has no alerts.';
+  if (!Array.isArray(own?.alerts) || own.alerts.some((alert) => !alert || typeof alert !== 'object')) {
+    where.textContent = 'Not posted: the payload of Templates has no list of alerts.';
     return;
   }
   post([timed(own, end, false)], where);

@@ -50,7 +50,7 @@
       }
       return;
     }
-    if (["script", "style"].some((s) => fresh.querySelector(s).textContent !== document.querySelector(s).textContent)) {
+    if (["script", "style"].some((id) => fresh.getElementById(id)?.textContent !== document.getElementById(id).textContent)) {
       location.reload(); // it is another version's page
       return;
     }
