@@ -373,3 +373,47 @@ func TestPreviewTakesNoConnectionInTheBackground(t *testing.T) {
 	hide(first, false)
 	first.waitText("#stream", "QueueGrows")
 }
+
+func TestPreviewDrawsASpaceWhereItIsSeen(t *testing.T) {
+	t.Parallel()
+	configFile := filepath.Join(t.TempDir(), "config.yml")
+	both := "spaces:\n" + previewSpace("full") + previewSpace("empty")
+	writeFile(t, configFile, both+"route: {space: full}\n")
+	address := startPreview(t, "--config.file="+configFile)
+	atEnd := func(p *page) error {
+		if !eval[bool](p, `((s) => s.scrollTop > 0 && s.scrollHeight - s.scrollTop - s.clientHeight < 80)(document.querySelector('#stream'))`) {
+			return errors.New("it stands elsewhere")
+		}
+		return nil
+	}
+
+	p := openPreview(t, address+"#templates", view(900, 600, false))
+	postTo(t, address, oneAlert(t, "WhileInTemplates", "firing", nil, nil))
+	p.waitText("#arrival", "WhileInTemplates")
+	p.run(chromedp.Click(chromedp.CSS("#to-spaces")))
+	p.waitText("#stream .thread:last-child", "WhileInTemplates")
+	eventually(t, "the newest message is seen", func() error { return atEnd(p) })
+
+	// A burst leaves the focus in the list.
+	p.run(chromedp.Focus(chromedp.CSS("#space-list li:last-child a")))
+	for i := range 3 {
+		postTo(t, address, oneAlert(t, fmt.Sprintf("Burst%d", i), "firing", nil, nil))
+	}
+	p.waitText("#stream", "Burst2")
+	if at := p.text(":focus"); !strings.Contains(at, "empty") {
+		t.Errorf("the focus is at %q", at)
+	}
+
+	// A space without a message says so, also to whoever opens its address, and
+	// one that leaves the config gives way to another.
+	p = openPreview(t, address+"#space=spaces%2Fempty")
+	p.waitText("#stream", "No message yet.")
+	writeFile(t, configFile, "spaces:\n"+previewSpace("full")+"route: {space: full}\n")
+	p.waitText("#space-name", "full")
+	p.waitText("#stream", "WhileInTemplates")
+}
+
+// previewSpace is a space of a config for the preview.
+func previewSpace(name string) string {
+	return "  - {name: " + name + ", webhook_url: 'https://chat.googleapis.com/v1/spaces/" + name + "/messages?key=k&token=t'}\n"
+}

@@ -86,8 +86,9 @@ func firstQuoted(text string) string {
 // endMissing is what package parse says of a text that ends within a block.
 const endMissing = "unexpected EOF"
 
-// maxTries bounds how often a text is parsed to find a column.
-const maxTries = 1000
+// maxTries bounds how many actions are looked at for one that does not end: a
+// text that it has swallowed can hold any number.
+const maxTries = 20
 
 // begins finds actions, also in what only looks like one.
 var begins = regexp.MustCompile(`\{\{`)
@@ -110,19 +111,22 @@ func (s source) offset(err error, word string) int {
 	if next < len(actions) {
 		end = actions[next][0]
 	}
-	for at, tries := begin, 0; word != "" && tries < maxTries; at, tries = at+1, tries+1 {
+	var found []int
+	for at := begin; word != ""; at++ {
 		i := strings.Index(s.text[at:end], word)
 		if i < 0 {
 			break
 		}
 		at += i
-		// With the next byte it is seen whether the word ends here, or is a long
-		// one of which the error has the beginning.
-		if fails(at + len(word) + 1) {
-			return at
-		}
+		found = append(found, at)
 	}
-	return begin
+	// With the next byte it is seen whether the word ends there, or is a long one
+	// of which the error has the beginning.
+	first := sort.Search(len(found), func(i int) bool { return fails(found[i] + len(word) + 1) })
+	if first == len(found) {
+		return begin
+	}
+	return found[first]
 }
 
 // unclosed returns where the last action begins, which does not end, or -1 where

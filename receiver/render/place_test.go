@@ -15,6 +15,7 @@ func TestAFaultOfAFileHasItsLineAndColumn(t *testing.T) {
 		{"a function within a longer name", "{{ printf (pri) }}", `f:1:12: function "pri" not defined; docs/reference.md lists the functions`},
 		{"a function that an action before begins with", "{{ printf .Status }}{{ pri }}", `f:1:24: function "pri" not defined; docs/reference.md lists the functions`},
 		{"a function after its name as text", "pri {{ pri }}", `f:1:8: function "pri" not defined; docs/reference.md lists the functions`},
+		{"a function after its name again and again", "{{ printf \"" + strings.Repeat("e ", 50) + "\" | e }}", `f:1:116: function "e" not defined; docs/reference.md lists the functions`},
 		{"a function with a long name", "{{ " + long + " }}", `f:1:4: function "` + long + `" not defined; docs/reference.md lists the functions`},
 		{"a long word", "{{ if eq .A ." + long + " := }}", `f:1:27: unexpected ":=" in operand`},
 		{"a word of which the error has the beginning", "{{ template " + long + " }}", `f:1:13: unexpected "xxxxxxxxxx"... in template clause`},
