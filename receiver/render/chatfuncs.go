@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"net/url"
 	"slices"
@@ -238,14 +239,30 @@ func statusColor(v any) (markup, error) {
 }
 
 // worstFirst returns the alerts in the order in which they are shown. Equal
-// ones stand by fingerprint: the order must not depend on how they arrived.
+// ones, such as those that one evaluation of a rule began, stand by the values
+// of their labels, where people look for theirs: the order must not depend on how
+// they arrived.
 func worstFirst(alerts amtemplate.Alerts) amtemplate.Alerts {
-	sorted := slices.Clone(alerts)
-	slices.SortStableFunc(sorted, func(a, b amtemplate.Alert) int {
-		if d := incident.Worse(a, b); d != 0 {
+	keys := make([]string, len(alerts))
+	key := func(i int) string {
+		if keys[i] == "" {
+			keys[i] = strings.Join(alerts[i].Labels.Values(), "\x00")
+		}
+		return keys[i]
+	}
+	order := make([]int, len(alerts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int {
+		if d := incident.Worse(alerts[i], alerts[j]); d != 0 {
 			return d
 		}
-		return strings.Compare(a.Fingerprint, b.Fingerprint)
+		return cmp.Or(strings.Compare(key(i), key(j)), strings.Compare(alerts[i].Fingerprint, alerts[j].Fingerprint))
 	})
+	sorted := make(amtemplate.Alerts, len(alerts))
+	for i, j := range order {
+		sorted[i] = alerts[j]
+	}
 	return sorted
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
+	"slices"
 	"os"
 	"path/filepath"
 	"strings"
@@ -400,5 +402,33 @@ func TestNothingToTellIsStillAMessage(t *testing.T) {
 				sound(t, r.Plain(one, noon(), ""))
 			}
 		})
+	}
+}
+
+// One evaluation of a rule begins all of its alerts at the same time.
+func TestAlertsThatBeganTogetherStandByTheirLabels(t *testing.T) {
+	t.Parallel()
+	var p alert.Payload
+	if err := json.Unmarshal(payload(t, "basic-01.json"), &p); err != nil {
+		t.Fatal(err)
+	}
+	one := p.Alerts[0]
+	p.Alerts = nil
+	for i, pod := range []string{"worker-2", "worker-0", "worker-3", "worker-1"} {
+		a := one
+		a.Labels = maps.Clone(one.Labels)
+		a.Labels["pod"], a.Fingerprint = pod, fmt.Sprint(i)
+		p.Alerts = append(p.Alerts, a)
+	}
+	p.Summarize()
+	body, err := json.Marshal(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := renderer(t, func(s *render.Space) { s.Card.Alert = "#{{ .Alert.Labels.pod }}" })
+	all := strings.Join(texts(r.Render([]incident.Telling{telling(t, body)}, noon()).Messages[0]), "\n")
+	got := regexp.MustCompile(`#worker-[0-9]`).FindAllString(all, -1)
+	if want := []string{"#worker-0", "#worker-1", "#worker-2", "#worker-3"}; !slices.Equal(got, want) {
+		t.Errorf("the alerts stand as %q, want %q", got, want)
 	}
 }
