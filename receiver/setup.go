@@ -26,7 +26,8 @@ import (
 type LoadOptions struct {
 	ConfigFile string // the path of the config file
 	Logger     *slog.Logger
-	// StandIn takes Google Chat's place, for the preview; nil for Google Chat.
+	// StandIn takes Google Chat's place, for the preview; nil for Google Chat. With
+	// it, files with webhooks' URLs and with credentials may be missing.
 	StandIn StandIn
 	// Failures counts templates that failed, by space. It may be nil.
 	Failures *prometheus.CounterVec
@@ -80,7 +81,7 @@ type digest [sha256.Size]byte
 func Load(o LoadOptions) (*Setup, error) {
 	for range 3 {
 		before := digestOf(o.ConfigFile)
-		c, err := loadConfig(o.ConfigFile)
+		c, err := loadConfig(o)
 		if before != digestOf(o.ConfigFile) {
 			continue
 		}
@@ -105,13 +106,14 @@ func Load(o LoadOptions) (*Setup, error) {
 	return nil, errors.New("load the config: its files changed while they were read; try again")
 }
 
-func loadConfig(file string) (*config.Config, error) {
-	return config.Load(file, config.Options{
+func loadConfig(o LoadOptions) (*config.Config, error) {
+	return config.Load(o.ConfigFile, config.Options{
 		CheckURL: func(raw string) error {
 			_, err := chat.ParseWebhookURL(raw)
 			return err
 		},
 		CheckCredentials: chat.CheckCredentials,
+		WithoutSecrets:   o.StandIn != nil,
 	})
 }
 
@@ -245,6 +247,9 @@ func (s *Setup) addWebhook(c *config.Space, space *delivery.Space, client *http.
 
 func webhook(c *config.Space, o LoadOptions) (*chat.WebhookURL, error) {
 	raw, err := c.URL()
+	if o.StandIn != nil && errors.Is(err, fs.ErrNotExist) {
+		return o.StandIn.Webhook(c.Name, "spaces/"+c.Name)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package receiver
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +30,7 @@ func (r *Receiver) status(ctx context.Context) (webui.Status, error) {
 	defer cancel()
 	setup := r.setup.Load()
 	s := webui.Status{
-		Version:        cmp.Or(version.Version, "of a build without a number"),
+		Version:        version.Version,
 		Now:            time.Now(),
 		StartedAt:      r.started,
 		ConfigLoadedAt: setup.loadedAt,

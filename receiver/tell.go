@@ -29,6 +29,7 @@ type Draft struct {
 	// The lines below the first of each hold what the template put out.
 	Failures []string
 
+	notes []render.Note // of which Remarks are made
 	steps []delivery.Step
 }
 
@@ -57,13 +58,16 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 	if err != nil {
 		return nil, err
 	}
+	for _, n := range d.notes {
+		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
+	}
 	for j := range failures {
 		d.Failures = append(d.Failures, s.failure(i, &failures[j]))
 	}
 	return d, nil
 }
 
-// render makes a draft, without its Failures, for the space with the given
+// render makes a draft, without its Remarks and Failures, for the space with the given
 // index by one of its renderers.
 func (s *Setup) render(i int, of *render.Renderer, p *alert.Payload, now time.Time) (*Draft, []render.Failure, error) {
 	space := s.config.Spaces[i].Name
@@ -71,13 +75,12 @@ func (s *Setup) render(i int, of *render.Renderer, p *alert.Payload, now time.Ti
 	d := &Draft{Space: space, Door: door(&s.config.Spaces[i])}
 	out := incident.Fold(incident.State{}, []incident.Notification{{Payload: p, ReceivedAt: now}}, as.Told)
 	if out.Telling == nil {
-		d.Remarks = []string{s.at(i, "spaces["+space+"].send_resolved", "all alerts are resolved, and this space is not told of ends: nothing is sent")}
+		d.notes = []render.Note{{Where: "spaces[" + space + "].send_resolved", What: "all alerts are resolved, and this space is not told of ends: nothing is sent"}}
 		return d, nil, nil
 	}
-	var notes []render.Note
 	var failures []render.Failure
 	as.Renderer = watched{of, func(m render.Rendered) {
-		notes, failures = append(notes, m.Notes...), append(failures, m.Failures...)
+		d.notes, failures = append(d.notes, m.Notes...), append(failures, m.Failures...)
 	}}
 	// The place only matters to what is stored.
 	planned, err := delivery.Plan(&as, "", out, nil, now)
@@ -85,9 +88,6 @@ func (s *Setup) render(i int, of *render.Renderer, p *alert.Payload, now time.Ti
 		return nil, nil, err
 	}
 	d.steps = planned.Steps
-	for _, n := range notes {
-		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
-	}
 	return d, failures, nil
 }
 

@@ -10,8 +10,10 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -55,6 +57,8 @@ func (p *previewer) run(ctx context.Context, env environment) error {
 	defer cancel()
 	signals := make(chan os.Signal, 2)
 	env.notify(signals)
+	// Where nobody reads what is printed any more, it still ends in order.
+	signal.Ignore(syscall.SIGPIPE)
 	ended := make(chan error, 1)
 	go func() { ended <- p.preview(ctx, env) }()
 	for range 2 {
@@ -90,13 +94,14 @@ func (p *previewer) serve(ctx context.Context, env environment, of *preview.Prev
 	// Pages stay connected; they end with the preview.
 	server.BaseContext = func(net.Listener) context.Context { return ctx }
 	var running sync.WaitGroup
+	var ended error // why the server did
 	printed := of.Watch(ctx)
 	prints := printer{out: env.stdout, spaceOf: of.SpaceOf, whole: p.once}
 	running.Go(func() { prints.print(printed) })
 	running.Go(func() { of.Run(ctx) })
 	running.Go(func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			env.log.Error("The server ended", "err", err)
+			ended = err
 			cancel()
 		}
 	})
@@ -113,7 +118,7 @@ func (p *previewer) serve(ctx context.Context, env environment, of *preview.Prev
 		err = errors.Join(err, server.Close())
 	}
 	running.Wait()
-	return err
+	return errors.Join(err, ended)
 }
 
 // show posts the samples, and then waits for the user's own.
@@ -183,7 +188,7 @@ func post(ctx context.Context, url string, body []byte) error {
 
 // do makes a request to the preview itself.
 func do(req *http.Request) ([]byte, error) {
-	resp, err := new(http.Client).Do(req)
+	resp, err := (&http.Client{Timeout: deliveryTimeout}).Do(req)
 	if err != nil {
 		return nil, err
 	}

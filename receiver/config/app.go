@@ -2,7 +2,9 @@ package config
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"strings"
 	"unicode"
@@ -93,6 +95,9 @@ func (d *decoder) checkCredentials(file string, at place, o Options) string {
 		return ""
 	}
 	content, err := readCredentials(d.join(file), file)
+	if o.WithoutSecrets && errors.Is(err, fs.ErrNotExist) {
+		return d.join(file)
+	}
 	if err != nil {
 		d.fault(at, "%s", err)
 		return ""

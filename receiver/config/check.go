@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
 	"os"
@@ -233,6 +234,9 @@ func (d *decoder) checkURLFile(file string, at place, o Options) string {
 		return ""
 	}
 	raw, err := readURL(d.join(file), file)
+	if o.WithoutSecrets && errors.Is(err, fs.ErrNotExist) {
+		return d.join(file)
+	}
 	if err != nil {
 		d.fault(at, "%s", err)
 		return ""

@@ -132,6 +132,9 @@ type Options struct {
 	// Its error must not repeat the content or a part of it. With nil any content
 	// will do.
 	CheckCredentials func(content []byte) error
+	// WithoutSecrets lets the files with webhooks' URLs and with credentials be
+	// missing.
+	WithoutSecrets bool
 }
 
 // builtin returns the settings that hold where the file says nothing. Updates is

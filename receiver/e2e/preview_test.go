@@ -241,8 +241,9 @@ route: {space: ops}
 	p.run(chromedp.Click(chromedp.CSS("#discard")))
 	p.waitText("#result", "newest")
 	writeFile(t, file, `{{ define "chat.title" }}`)
-	p.waitText("#notices", "The config on disk is not in use.")
+	p.waitText("#notices", "What is on disk cannot be used")
 	p.waitText("#notices", "ours.tmpl:1")
+	p.waitText("#text-faults", "line 1, column 1")
 }
 
 // hostileTexts would be markup, links or scripts, were they not shown as text.

@@ -86,7 +86,10 @@ func (p *Preview) setup() webui.PreviewSetup {
 	setup := p.app.Setup()
 	out := webui.PreviewSetup{Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
 	if fault := p.app.ReloadError(); fault != nil {
-		out.Fault = p.shorten(fault.Error())
+		out.Fault = p.shorten(strings.TrimPrefix(fault.Error(), "load the config: "))
+	}
+	for _, w := range setup.Warnings() {
+		out.Warnings = append(out.Warnings, p.shorten(w.String()))
 	}
 	for _, s := range setup.Spaces() {
 		place, direct := p.google.place(s.Place)
@@ -158,9 +161,7 @@ func (p *Preview) try(t webui.Trial) webui.Tried {
 	out := webui.Tried{Payload: (*webui.SourceFault)(tried.Payload)}
 	if tried.Draft != nil {
 		out.Bodies, out.Door = tried.Draft.Bodies(), tried.Draft.Door
-		for _, remark := range tried.Draft.Remarks {
-			out.Notes = append(out.Notes, p.shorten(remark))
-		}
+		out.Notes = tried.Draft.Remarks
 	}
 	for _, f := range tried.Faults {
 		out.Faults = append(out.Faults, webui.SourceFault(f))

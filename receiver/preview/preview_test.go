@@ -256,6 +256,9 @@ route: {space: ops}
 	if fault, _ := next("setup").data["fault"].(string); !strings.Contains(fault, "ours.tmpl:1") {
 		t.Errorf("the fault is %q", fault)
 	}
+	if _, body := get(t, address+"/preview/sources?space=ops", ""); !strings.HasPrefix(body, `[{"name":"ours.tmpl","text":"{{ define \"ours\" }}"}`) {
+		t.Errorf("of a template at fault on disk, the sources are %s", body)
+	}
 	write(t, "ours.tmpl", `{{ define "ours" }}mended{{ end }}`)
 	if mended := next("setup"); mended.data["fault"] != nil {
 		t.Errorf("after it was mended: %v", mended.data)
@@ -299,7 +302,7 @@ func TestATemplateIsTriedOutThroughThePage(t *testing.T) {
 	if bad := try("x", "{\n\noops"); bad.Payload == nil || bad.Payload.Line != 3 {
 		t.Errorf("of a payload that is none: %+v", bad)
 	}
-	if mended := try(`{{ template "chat.title" . }}`, string(firing(t, "thousand"))); len(mended.Notes) != 1 || !strings.HasPrefix(mended.Notes[0], "config.yml:2: spaces[0].max_parts: ") {
+	if mended := try(`{{ template "chat.title" . }}`, string(firing(t, "thousand"))); len(mended.Notes) != 1 || !strings.HasPrefix(mended.Notes[0], "spaces[ops].max_parts: ") {
 		t.Errorf("of a thousand alerts, it is noted: %q", mended.Notes)
 	}
 	// A template that goes on for ever does not.
@@ -385,6 +388,38 @@ route: {space: team}
 			if strings.Contains(text, secret) {
 				t.Errorf("%s holds %q: %s", name, secret, text)
 			}
+		}
+	}
+}
+
+func TestFilesWithSecretsMayBeMissing(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write(t, "ours.tmpl", `{{ define "chat.titel" }}x{{ end }}`)
+	address := start(t, `
+templates: [ours.tmpl]
+spaces:
+  - {name: ops, webhook_url_file: none.url}
+  - {name: anna, app: {user: users/1, credentials_file: none.json}}
+  - {name: again, app: {user: users/1, credentials_file: none.json}}
+route: {space: ops}
+`)
+	next := watch(t, address)
+	setup := next("setup").data
+	spaces, _ := json.Marshal(setup["spaces"])
+	const want = `[{"kind":"webhook","names":["ops"],"place":"spaces/ops"},{"kind":"direct message","names":["anna","again"],"place":"spaces/dm-anna"}]`
+	if string(spaces) != want {
+		t.Errorf("the spaces are %s, want %s", spaces, want)
+	}
+	if warnings := fmt.Sprint(setup["warnings"]); !strings.Contains(warnings, "chat.titel") {
+		t.Errorf("of a template that nothing uses, the page is told: %s", warnings)
+	}
+	next("whole")
+	for space, place := range map[string]string{"ops": "spaces/ops", "again": "spaces/dm-anna"} {
+		if code, answer := post(t, address+"/alertmanager/"+space, firing(t, "firing")); code != http.StatusOK {
+			t.Fatal(answer)
+		}
+		if at := next("message").data["place"]; at != place {
+			t.Errorf("what is posted to %s comes to %v, want %s", space, at, place)
 		}
 	}
 }

@@ -40,6 +40,8 @@ type PreviewSetup struct {
 	Loaded time.Time    `json:"loaded"` // when the config was
 	// Fault says why the config on disk is not in use; empty where it is.
 	Fault string `json:"fault,omitempty"`
+	// Warnings are of what works and is perhaps not what was meant.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // SetupSpace is a Google space to which spaces of the config lead.

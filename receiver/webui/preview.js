@@ -91,7 +91,8 @@ function setup(s) {
     if (whole) drawStream();
   }
   listSpaces();
-  notice('fault', s.fault && [element('strong', {}, 'The config on disk is not in use. '), element('pre', {}, s.fault)]);
+  notice('fault', s.fault && [element('strong', {}, 'What is on disk cannot be used, and what was there before is in use. '), element('pre', {}, s.fault)]);
+  notice('warnings', s.warnings && [element('strong', {}, 'The config may not do what was meant. '), element('pre', {}, s.warnings.join('\n'))]);
   templates.take(s);
 }
 
@@ -135,6 +136,7 @@ function drawStream() {
   fill($('stream'));
   $('newer').hidden = true;
   shownAs = null;
+  if (!space && whole) $('stream').append(element('p', { className: 'empty' }, 'There is no such space.'));
   if (!space || $('view-spaces').hidden) return;
   shownAs = signature();
   for (const message of space.messages.values()) place(message);
@@ -441,7 +443,8 @@ class Editor {
 
 // templates is the view in which templates are tried out.
 const templates = {
-  loaded: '', // when the config was that the sources are of
+  loaded: '', // when the config was that is in use
+  fault: undefined, // why the one on disk, of which the sources are, is not
   names: [],
   sources: new Map(), // the texts as they are on disk, by name
   drafts: new Map(), // what is being written: {text, base}, where base is what was on disk then
@@ -458,8 +461,9 @@ const templates = {
       fill($('trial-space'), ...names.map((n) => element('option', { value: n }, n)));
       if (names.includes(chosen)) $('trial-space').value = chosen;
     }
-    if (s.loaded !== this.loaded) {
+    if (s.loaded !== this.loaded || s.fault !== this.fault) {
       this.loaded = s.loaded;
+      this.fault = s.fault;
       await this.load();
     }
   },
@@ -537,7 +541,7 @@ const templates = {
     this.running?.abort();
     const running = new AbortController();
     this.running = running;
-    if (!payload.text || !$('source').value) return;
+    if (!$('source').value || (!payload.text && samples.length === 0)) return; // they are not there yet
     try {
       const result = await json('render', {
         method: 'POST',
@@ -597,6 +601,7 @@ const text = new Editor('text', () => templates.write());
 const payload = new Editor('payload', () => {
   $('trial-sample').value = '';
   templates.own = payload.text;
+  $('own-posted').textContent = '';
   templates.soon();
 });
 $('trial-space').addEventListener('change', () => templates.load());

@@ -127,7 +127,7 @@ func (u *UI) answer(w http.ResponseWriter, r *http.Request, contentType string, 
 		err = render(&body, whole(status))
 	}
 	if err != nil {
-		u.logger.WarnContext(r.Context(), "status cannot be shown", "err", err)
+		u.logger.WarnContext(r.Context(), "The status cannot be shown", "err", err)
 		header.Set("Retry-After", "5")
 		problem(w, http.StatusServiceUnavailable, "the status cannot be shown at the moment")
 		return
