@@ -241,8 +241,8 @@ func replicasFlooded(t *testing.T, path string) {
 			})
 			died := time.Now()
 			r.end(holder)
-			holder.start(t)
 			r.waitTakeover(standby, died, takeoverTime)
+			holder.start(t) // before that it could have been quicker
 		}
 		posting.Wait()
 		all := chat.waitSaid(t, floodGroups, always(status))
