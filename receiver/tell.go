@@ -59,7 +59,7 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 		return nil, err
 	}
 	for _, n := range d.notes {
-		d.Remarks = append(d.Remarks, s.at(i, n.Where, n.What))
+		d.Remarks = append(d.Remarks, s.at(i, n))
 	}
 	for j := range failures {
 		d.Failures = append(d.Failures, s.failure(i, &failures[j]))
@@ -67,8 +67,8 @@ func (s *Setup) Render(space string, payload []byte, now time.Time) (*Draft, err
 	return d, nil
 }
 
-// render makes a draft, without its Remarks and Failures, for the space with the given
-// index by one of its renderers.
+// render makes a draft, without its Remarks and Failures, for the space with the
+// given index by one of its renderers.
 func (s *Setup) render(i int, of *render.Renderer, p *alert.Payload, now time.Time) (*Draft, []render.Failure, error) {
 	space := s.config.Spaces[i].Name
 	as := *s.spaces[space]
@@ -107,7 +107,7 @@ func (s *Setup) Text(space, text string) (*Draft, error) {
 	}
 	d := &Draft{Space: space, Door: door(&s.config.Spaces[i]), steps: []delivery.Step{{Action: delivery.Create, Body: body, RequestID: rand.Text()}}}
 	for _, n := range notes {
-		d.Remarks = append(d.Remarks, n.Where+": "+n.What)
+		d.Remarks = append(d.Remarks, n.String())
 	}
 	return d, nil
 }
@@ -155,11 +155,11 @@ func decodePayload(body []byte) (*alert.Payload, error) {
 
 // at returns a sentence behind the place that it is about: with its line where
 // it is a string of the space with the given index, "spaces[ops].card.title".
-func (s *Setup) at(i int, where, sentence string) string {
-	if path := configPath(s.config, i, where); path != where {
-		return s.config.Fault(path, sentence).String()
+func (s *Setup) at(i int, n render.Note) string {
+	if path := configPath(s.config, i, n.Where); path != n.Where {
+		return s.config.Fault(path, n.What).String()
 	}
-	return where + ": " + sentence
+	return n.String()
 }
 
 // failure returns what is to be said of a template that failed.

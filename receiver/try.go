@@ -99,7 +99,7 @@ func (s *Setup) Try(space string, payload []byte, edited []Source, now time.Time
 	}
 	tried.Draft = draft
 	for _, n := range draft.notes {
-		draft.Remarks = append(draft.Remarks, n.Where+": "+n.What) // as the sources are called
+		draft.Remarks = append(draft.Remarks, n.String()) // as the sources are called
 	}
 	for _, f := range failures {
 		fault := SourceFault{Source: cmp.Or(f.Source, f.Where), Line: f.Line, Column: f.Column, Message: f.Cause, Near: f.Near}

@@ -60,11 +60,10 @@ func (p *Preview) follow(ctx context.Context, send func(webui.Update) bool) {
 				return
 			}
 		case <-tick.C:
-			now := p.setup()
-			if now.Loaded.Equal(setup.Loaded) && now.Fault == setup.Fault {
+			if p.app.Setup().LoadedAt().Equal(setup.Loaded) && p.fault() == setup.Fault {
 				continue
 			}
-			if setup = now; !send(webui.Update{Setup: &now}) {
+			if setup = p.setup(); !send(webui.Update{Setup: &setup}) {
 				return
 			}
 		}
@@ -84,25 +83,36 @@ func shown(m chattest.Message) *webui.Message {
 // setup returns what the receiver runs with.
 func (p *Preview) setup() webui.PreviewSetup {
 	setup := p.app.Setup()
-	out := webui.PreviewSetup{Loaded: setup.LoadedAt(), Spaces: []webui.SetupSpace{}}
-	if fault := p.app.ReloadError(); fault != nil {
-		out.Fault = p.shorten(strings.TrimPrefix(fault.Error(), "load the config: "))
-	}
+	out := webui.PreviewSetup{Loaded: setup.LoadedAt(), Spaces: p.spaces(setup), Fault: p.fault()}
 	for _, w := range setup.Warnings() {
 		out.Warnings = append(out.Warnings, p.shorten(w.String()))
 	}
+	return out
+}
+
+// fault says why the config on disk is not in use; it is empty where it is.
+func (p *Preview) fault() string {
+	if err := p.app.ReloadError(); err != nil {
+		return p.shorten(strings.TrimPrefix(err.Error(), "load the config: "))
+	}
+	return ""
+}
+
+// spaces returns the Google spaces to which those of a config lead.
+func (p *Preview) spaces(setup *receiver.Setup) []webui.SetupSpace {
+	out := []webui.SetupSpace{}
 	for _, s := range setup.Spaces() {
 		place, direct := p.google.place(s.Place)
-		i := slices.IndexFunc(out.Spaces, func(other webui.SetupSpace) bool { return other.Place == place })
+		i := slices.IndexFunc(out, func(other webui.SetupSpace) bool { return other.Place == place })
 		if i >= 0 {
-			out.Spaces[i].Names = append(out.Spaces[i].Names, s.Name)
+			out[i].Names = append(out[i].Names, s.Name)
 			continue
 		}
 		kind := s.Kind
 		if direct {
 			kind = "direct message"
 		}
-		out.Spaces = append(out.Spaces, webui.SetupSpace{Place: place, Names: []string{s.Name}, Kind: kind})
+		out = append(out, webui.SetupSpace{Place: place, Names: []string{s.Name}, Kind: kind})
 	}
 	return out
 }

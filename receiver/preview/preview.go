@@ -141,7 +141,7 @@ func (p *Preview) Watch(ctx context.Context) <-chan chattest.Message { return p.
 // SpaceOf returns the names of the spaces of the config that lead to a place,
 // "spaces/AAAA".
 func (p *Preview) SpaceOf(place string) string {
-	for _, s := range p.setup().Spaces {
+	for _, s := range p.spaces(p.app.Setup()) {
 		if s.Place == place {
 			return strings.Join(s.Names, ", ")
 		}

@@ -26,7 +26,7 @@ func (s *rendering) document() []*chat.Message {
 	}
 	s.fail(keyMessage, err)
 	place := ""
-	if _, line := locate(err); line > 0 {
+	if _, line, _, _ := locate(err); line > 0 {
 		place = fmt.Sprintf(" (line %d)", line)
 	} else if d, ok := errors.AsType[*documentError](err); ok && d.line > 0 {
 		place = fmt.Sprintf(" (line %d of what it puts out)", d.line)

@@ -164,26 +164,23 @@ func (s source) unended() int {
 	return open[0]
 }
 
-// locate takes the place out of an error of package template, which gives it
-// as text only: "template: NAME:LINE:COLUMN: executing …".
-func locate(err error) (name string, line int) {
+// locate takes an error of package template apart, which gives its place as text
+// only: "template: NAME:LINE:COLUMN: executing CAUSE". Of any other error the line
+// is 0.
+func locate(err error) (name string, line, column int, cause string) {
 	rest, ok := strings.CutPrefix(err.Error(), "template: ")
-	if !ok {
-		return "", 0
-	}
-	place, _, ok := strings.Cut(rest, ": executing ")
-	if !ok {
-		return "", 0
-	}
+	place, cause, executing := strings.Cut(rest, ": executing ")
 	parts := strings.Split(place, ":")
 	n := len(parts)
-	if n < 3 {
-		return "", 0
+	if !ok || !executing || n < 3 {
+		return "", 0, 0, ""
 	}
-	if line, err := strconv.Atoi(parts[n-2]); err == nil {
-		return strings.Join(parts[:n-2], ":"), line
+	line, lineErr := strconv.Atoi(parts[n-2])
+	column, columnErr := strconv.Atoi(parts[n-1])
+	if lineErr != nil || columnErr != nil {
+		return "", 0, 0, ""
 	}
-	return "", 0
+	return strings.Join(parts[:n-2], ":"), line, column + 1, cause // it counts columns from 0
 }
 
 // explain returns where a template failed and why: as far inside of calls of
@@ -193,15 +190,8 @@ func explain(err error) (source string, line, column int, cause string) {
 	if limit, ok := errors.AsType[*limitError](err); ok {
 		err = limit
 	}
-	cause = err.Error()
-	if place, why, ok := strings.Cut(strings.TrimPrefix(cause, "template: "), ": executing "); ok {
-		parts := strings.Split(place, ":")
-		if n := len(parts); n >= 3 {
-			source, cause = strings.Join(parts[:n-2], ":"), why
-			line, _ = strconv.Atoi(parts[n-2])
-			column, _ = strconv.Atoi(parts[n-1])
-			column++ // package template counts from 0
-		}
+	if source, line, column, cause = locate(err); line == 0 {
+		cause = err.Error()
 	}
 	// What is left begins with what is executed: a name and a piece of the text.
 	if _, rest, ok := strings.Cut(cause, `" at <`); ok {

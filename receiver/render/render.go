@@ -119,6 +119,9 @@ type Note struct {
 	What  string
 }
 
+// String returns both in a line.
+func (n Note) String() string { return n.Where + ": " + n.What }
+
 // Failure is a template that failed and was replaced.
 type Failure struct {
 	Where string // the string, "spaces[ops].card.title", or the name of a template that no string calls

@@ -196,7 +196,7 @@ func (s *rendering) fail(key string, err error) {
 		f.Near = document.near
 	}
 	s.failures = append(s.failures, f)
-	name, line := locate(err)
+	name, line, _, _ := locate(err)
 	place := key
 	if line > 0 && name == where {
 		place += ", line " + strconv.Itoa(line)

@@ -144,8 +144,9 @@ function drawStream() {
   toEnd();
 }
 
+let shownAs = null; // the signature of what the stream shows; null while it shows nothing
+
 // signature tells one state of the selected space from another.
-let shownAs = null; // what the stream shows; null while it shows nothing
 function signature() {
   return [selected, ...[...(spaces.get(selected)?.messages.values() || [])].map((m) => `${m.name} ${m.version}`)].join('\n');
 }
