@@ -231,6 +231,15 @@ func (p *page) waitText(selector, text string) {
 	})
 }
 
+// hide makes a page believe that its tab is hidden, or seen again.
+func (p *page) hide(hidden bool) {
+	p.t.Helper()
+	eval[bool](p, `(() => {
+		Object.defineProperty(document, 'hidden', {value: %t, configurable: true});
+		return document.dispatchEvent(new Event('visibilitychange'));
+	})()`, hidden)
+}
+
 // withoutScripts keeps a page from running any script, as some people do.
 func withoutScripts() chromedp.Action[chromedp.Void] {
 	return command(emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})

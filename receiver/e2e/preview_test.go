@@ -354,32 +354,25 @@ func TestPreviewDrawsInTheThemeAndWidthThatIsChosen(t *testing.T) {
 func TestPreviewTakesNoConnectionInTheBackground(t *testing.T) {
 	t.Parallel()
 	address, b := startPreview(t), startBrowser(t)
-	hide := func(p *page, hidden bool) {
-		eval[bool](p, `(() => {
-			Object.defineProperty(document, 'hidden', {value: %t, configurable: true});
-			return document.dispatchEvent(new Event('visibilitychange'));
-		})()`, hidden)
-	}
 	var first *page
 	for range 8 {
 		p := b.open(t, address)
 		p.waitText("#stream", "Watchdog")
-		hide(p, true)
+		p.hide(true)
 		if first == nil {
 			first = p
 		}
 	}
 	// What came meanwhile is there when the tab is seen again.
 	postTo(t, address, oneAlert(t, "QueueGrows", "firing", nil, nil))
-	hide(first, false)
+	first.hide(false)
 	first.waitText("#stream", "QueueGrows")
 }
 
 func TestPreviewDrawsASpaceWhereItIsSeen(t *testing.T) {
 	t.Parallel()
 	configFile := filepath.Join(t.TempDir(), "config.yml")
-	both := "spaces:\n" + previewSpace("full") + previewSpace("empty")
-	writeFile(t, configFile, both+"route: {space: full}\n")
+	writeFile(t, configFile, "spaces:\n"+previewSpace("full")+previewSpace("empty")+"route: {space: full}\n")
 	address := startPreview(t, "--config.file="+configFile)
 	atEnd := func(p *page) error {
 		if !eval[bool](p, `((s) => s.scrollTop > 0 && s.scrollHeight - s.scrollTop - s.clientHeight < 80)(document.querySelector('#stream'))`) {

@@ -66,16 +66,10 @@ func (s *statusPage) count() {
 	})()`)
 }
 
-// hide makes a page that counts its requests believe that nobody sees it, until
-// window.appear is called, and waits until it expects no answer.
-func (s *statusPage) hide() {
+// rest hides a page that counts its requests, and waits until it expects no answer.
+func (s *statusPage) rest() {
 	s.t.Helper()
-	eval[bool](s.page, `(() => {
-		let hidden = true;
-		Object.defineProperty(document, "hidden", {get: () => hidden});
-		window.appear = () => !(hidden = false);
-		return true;
-	})()`)
+	s.hide(true)
 	eventually(s.t, "the page expects no answer", func() error {
 		if n := eval[int](s.page, "window.asking"); n > 0 {
 			return fmt.Errorf("it expects %d", n)
@@ -191,14 +185,14 @@ func TestStatusPageRestsWhileNobodySeesIt(t *testing.T) {
 	t.Parallel()
 	s := openStatusPage(t, nil)
 	s.count()
-	s.hide()
+	s.rest()
 	before := eval[int](s.page, "window.asked")
 	s.hurry()
 	elapse(t, 7*time.Second) // more than the page's pause
 	if n := eval[int](s.page, "window.asked") - before; n > 0 {
 		t.Errorf("the page has asked %d times while it was hidden, want 0", n)
 	}
-	eval[bool](s.page, "window.appear()")
+	s.hide(false)
 	s.waitUpdate()
 }
 
@@ -265,12 +259,12 @@ func TestStatusPageRetriesInPlace(t *testing.T) {
 	// Somebody else has been quicker, of which the console tells too. The page
 	// must not hear of it before the click.
 	s.allow("409")
-	s.hide()
+	s.rest()
 	id := strings.TrimPrefix(eval[string](s.page, `document.querySelector("#dead-1 button").id`), "retry-")
 	s.receiver.want(http.StatusOK, "/api/v1/deliveries/"+id+"/retry", "")
 	s.run(chromedp.Click(chromedp.CSS("#dead-1 button")))
 	s.waitText("#dead-1 tbody", "It was not put back: the delivery is not dead")
-	eval[bool](s.page, "window.appear()")
+	s.hide(false)
 	s.chat.wait(t, "ops", 2)
 	s.wantText()
 	s.wantSame()

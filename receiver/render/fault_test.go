@@ -10,6 +10,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	amtemplate "github.com/prometheus/alertmanager/template"
+
 	"alertchat/receiver/alert"
 	"alertchat/receiver/chat"
 	"alertchat/receiver/incident"
@@ -282,28 +284,15 @@ func TestEveryAlertIsShownOrCounted(t *testing.T) {
 	}
 	for i := range 60 {
 		n := 1 + random.IntN([]int{2, 20, 200, 400}[i%4])
-		var p alert.Payload
-		if err := json.Unmarshal(payload(t, "basic-01.json"), &p); err != nil {
-			t.Fatal(err)
-		}
-		one := p.Alerts[0]
-		p.Alerts = nil
 		longest := []int{10, 300, 3000, 100_000}[random.IntN(4)]
-		for j := range n {
-			a := one
+		body := several(t, n, func(j int, a *amtemplate.Alert) {
 			a.Labels = map[string]string{"alertname": "A", "id": fmt.Sprintf("id-%d-", j), text(5): text(random.IntN(50))}
 			a.Annotations = map[string]string{"summary": text(random.IntN(min(longest, 200_000/n+1) + 1)), "description": text(20)}
 			a.Fingerprint = fmt.Sprint(j)
 			if random.IntN(3) == 0 {
 				a.Status = alert.Resolved
 			}
-			p.Alerts = append(p.Alerts, a)
-		}
-		p.Summarize()
-		body, err := json.Marshal(p)
-		if err != nil {
-			t.Fatal(err)
-		}
+		})
 		parts := 1 + random.IntN(4)
 		r := renderer(t, func(s *render.Space) {
 			s.MaxParts = parts
@@ -514,7 +503,7 @@ func TestMarkupThatChatDoesNotShowIsTold(t *testing.T) {
 		sound(t, got)
 		var said []string
 		for _, n := range got.Notes {
-			said = append(said, n.Where+": "+n.What)
+			said = append(said, n.String())
 		}
 		want := []string{"spaces[ops].card.summary: " + c.want}
 		if c.want == "" {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	amtemplate "github.com/prometheus/alertmanager/template"
 
 	"alertchat/receiver/alert"
 	"alertchat/receiver/chat"
@@ -54,6 +57,23 @@ func payload(t testing.TB, name string) []byte {
 // thousand is a payload of n alerts, like those that were captured.
 func thousand(t testing.TB, n int) []byte {
 	t.Helper()
+	return several(t, n, func(i int, a *amtemplate.Alert) {
+		node := fmt.Sprintf("node-%04d", i)
+		for _, texts := range []amtemplate.KV{a.Labels, a.Annotations} {
+			for k, v := range texts {
+				texts[k] = strings.ReplaceAll(v, "node-0000", node)
+			}
+		}
+		if i%3 == 1 {
+			a.Labels["severity"] = "warning"
+		}
+		a.Fingerprint = fmt.Sprintf("%016x", i)
+	})
+}
+
+// several is a payload of n copies of an alert that was captured, each changed.
+func several(t testing.TB, n int, change func(i int, a *amtemplate.Alert)) []byte {
+	t.Helper()
 	var p alert.Payload
 	if err := json.Unmarshal(payload(t, "basic-01.json"), &p); err != nil {
 		t.Fatal(err)
@@ -62,18 +82,8 @@ func thousand(t testing.TB, n int) []byte {
 	p.Alerts = nil
 	for i := range n {
 		a := one
-		a.Labels, a.Annotations = map[string]string{}, map[string]string{}
-		node := fmt.Sprintf("node-%04d", i)
-		for k, v := range one.Labels {
-			a.Labels[k] = strings.ReplaceAll(v, "node-0000", node)
-		}
-		for k, v := range one.Annotations {
-			a.Annotations[k] = strings.ReplaceAll(v, "node-0000", node)
-		}
-		if i%3 == 1 {
-			a.Labels["severity"] = "warning"
-		}
-		a.Fingerprint = fmt.Sprintf("%016x", i)
+		a.Labels, a.Annotations = maps.Clone(one.Labels), maps.Clone(one.Annotations)
+		change(i, &a)
 		p.Alerts = append(p.Alerts, a)
 	}
 	p.Summarize()

@@ -16,6 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	amtemplate "github.com/prometheus/alertmanager/template"
+
 	"alertchat/receiver/alert"
 	"alertchat/receiver/chat"
 	"alertchat/receiver/incident"
@@ -408,23 +410,10 @@ func TestNothingToTellIsStillAMessage(t *testing.T) {
 // One evaluation of a rule begins all of its alerts at the same time.
 func TestAlertsThatBeganTogetherStandByTheirLabels(t *testing.T) {
 	t.Parallel()
-	var p alert.Payload
-	if err := json.Unmarshal(payload(t, "basic-01.json"), &p); err != nil {
-		t.Fatal(err)
-	}
-	one := p.Alerts[0]
-	p.Alerts = nil
-	for i, pod := range []string{"worker-2", "worker-0", "worker-3", "worker-1"} {
-		a := one
-		a.Labels = maps.Clone(one.Labels)
-		a.Labels["pod"], a.Fingerprint = pod, fmt.Sprint(i)
-		p.Alerts = append(p.Alerts, a)
-	}
-	p.Summarize()
-	body, err := json.Marshal(p)
-	if err != nil {
-		t.Fatal(err)
-	}
+	pods := []string{"worker-2", "worker-0", "worker-3", "worker-1"}
+	body := several(t, len(pods), func(i int, a *amtemplate.Alert) {
+		a.Labels["pod"], a.Fingerprint = pods[i], fmt.Sprint(i)
+	})
 	r := renderer(t, func(s *render.Space) { s.Card.Alert = "#{{ .Alert.Labels.pod }}" })
 	all := strings.Join(texts(r.Render([]incident.Telling{telling(t, body)}, noon()).Messages[0]), "\n")
 	got := regexp.MustCompile(`#worker-[0-9]`).FindAllString(all, -1)

@@ -139,7 +139,6 @@ func (f flushed) Write(p []byte) (int, error) {
 func TestAQuietPageHearsThatAllIsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := functions()
-		o.Watch = func(context.Context) <-chan webui.Update { return nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
 		updates := make(chan webui.Update)
